@@ -1,0 +1,1 @@
+"""Checkpoints: small immutable versions in an S3 bucket, the pointer written last."""

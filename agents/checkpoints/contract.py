@@ -1,0 +1,89 @@
+"""What a checkpoint store promises. Implementation: `s3.py`, the same code for a local endpoint and AWS.
+
+Layout under a run's prefix, every object immutable but the pointer:
+
+    runs/<run>/versions/<00000012>/policy.safetensors     what an actor needs to act
+    runs/<run>/versions/<00000012>/learner.safetensors    everything a learner needs to go on
+    runs/<run>/versions/<00000012>/manifest.json          sizes, SHA-256 sums, metadata; written after both
+    runs/<run>/latest.json                                the pointer; written last
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensors = Mapping[str, NDArray[Any]]
+Part = Literal["policy", "learner"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One safetensors object: named arrays and JSON-able metadata."""
+
+    tensors: Tensors
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One published checkpoint."""
+
+    run: str
+    number: int
+    """1, 2, 3, … within a run."""
+    published: datetime
+    """UTC."""
+    metadata: Mapping[str, Any]
+    """As given to `publish`: updates, timesteps, scores …"""
+
+
+class CheckpointCorrupt(ValueError):
+    """A stored object does not match its checksum or is no safetensors file. It was not used."""
+
+
+class CheckpointMissing(LookupError):
+    """No such run, version or part. Says what exists."""
+
+
+class CheckpointStoreUnavailable(ConnectionError):
+    """The store cannot be reached or refuses the credentials. Says which."""
+
+
+class CheckpointStore(Protocol):
+    """Versions of the policies and learners of many runs."""
+
+    def publish(self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> Version:
+        """Writes the next version: both parts, the manifest, then the pointer.
+
+        A crash in between leaves unreferenced objects, never a half-written version that someone reads; the number
+        of such a leftover is not used again.
+        """
+
+    def latest(self, run: str) -> Version | None:
+        """The version the pointer names; None before the first. Cheap enough to poll every second."""
+
+    def load(self, run: str, part: Part, number: int | None = None) -> tuple[Version, Blob]:
+        """Downloads and verifies one part of a version (default: the latest).
+
+        Raises: CheckpointMissing, CheckpointCorrupt.
+        """
+
+    def versions(self, run: str) -> Sequence[Version]:
+        """Complete versions (those with a manifest), oldest first."""
+
+    def retain(self, run: str, *, last: int, keep: Sequence[int] = ()) -> Sequence[int]:
+        """Deletes all but the newest `last` versions and those in `keep`; returns the numbers deleted.
+
+        Never deletes the version the pointer names.
+        """
+
+
+def as_array(value: float | int) -> NDArray[np.float64]:
+    """A scalar as a (1,) array, for storing counters beside tensors."""
+    return np.asarray([value], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Replay: MongoDB is the durable log, the mirror in the learner's memory is what gets sampled."""

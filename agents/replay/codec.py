@@ -1,0 +1,168 @@
+"""A timestep as BSON bytes, and back: every document of a run has the same width, so a batch of them is one array.
+
+The documents are ordinary BSON (any driver and Compass read them); only the way to and from numpy is short.
+"""
+
+from __future__ import annotations
+
+import struct
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.replay.contract import EpisodeTimesteps, timestep_id
+from environment.timestep import TimeStep
+
+Rows = NDArray[np.void]
+"""(N,) one structured row per document; the bytes between the fields hold the names and types."""
+
+_DOUBLE, _STRING, _BINARY, _BOOL, _DATE, _INT64 = 0x01, 0x02, 0x05, 0x08, 0x09, 0x12
+_VECTOR_SUBTYPE = 9
+_FLOAT32_VECTOR = b"\x27\x00"
+"""Element type float32, no padding bits."""
+
+
+class TimestepCodec:
+    """The byte layout of one run's timestep documents.
+
+    Fields: `_id`, `run`, `episode`, `step`, `state` (S,), `action` (M,) excitations, `policy_action` (M,), `decision`,
+    `reward`, `terminated`, `truncated`, `policy_version`, `time`. Integers are int64 whatever their value.
+    """
+
+    def __init__(self, run: str, state_size: int, action_size: int) -> None:
+        self.run = run
+        self.state_size = state_size
+        self.action_size = action_size
+        layout = _Layout()
+        layout.field(_INT64, "_id", "<i8")
+        layout.text("run", run)
+        layout.field(_INT64, "episode", "<i8")
+        layout.field(_INT64, "step", "<i8")
+        layout.vector("state", state_size)
+        layout.vector("action", action_size)
+        layout.vector("policy_action", action_size)
+        layout.field(_BOOL, "decision", "?")
+        layout.field(_DOUBLE, "reward", "<f8")
+        layout.field(_BOOL, "terminated", "?")
+        layout.field(_BOOL, "truncated", "?")
+        layout.field(_INT64, "policy_version", "<i8")
+        layout.field(_DATE, "time", "<i8")
+        self._template = layout.finish()
+        self.width = len(self._template)
+        """Bytes of every document."""
+        self.dtype = layout.dtype(self.width)
+        self._constant = layout.constant(self.width)
+
+    def blank(self, size: int) -> Rows:
+        """(size,) writable rows with everything but the values filled in."""
+        return np.frombuffer(bytearray(self._template * size), dtype=self.dtype)
+
+    def write(
+        self, rows: Rows, index: int, timestep: TimeStep, *, episode: int, policy_version: int, time: datetime
+    ) -> None:
+        """Fills one row in place."""
+        row = rows[index]
+        row["_id"] = timestep_id(episode, timestep.step)
+        row["episode"] = episode
+        row["step"] = timestep.step
+        row["state"] = timestep.state
+        row["action"] = timestep.excitation
+        row["policy_action"] = timestep.policy_action
+        row["decision"] = timestep.decision
+        row["reward"] = timestep.reward
+        row["terminated"] = timestep.terminated
+        row["truncated"] = timestep.truncated
+        row["policy_version"] = policy_version
+        row["time"] = round(time.timestamp() * 1000)
+
+    def read(self, documents: bytes) -> Rows:
+        """Views concatenated documents as rows.
+
+        Raises: ValueError when a document has another shape: another field, order, type or vector length.
+        """
+        count, rest = divmod(len(documents), self.width)
+        if rest:
+            raise ValueError(
+                f"timesteps of run {self.run!r}: found {len(documents)} bytes, needed a multiple of {self.width} "
+                f"(state {self.state_size}, action {self.action_size}); some document was edited or is not this run's"
+            )
+        rows = np.frombuffer(documents, dtype=self.dtype)
+        raw = np.frombuffer(documents, dtype=np.uint8).reshape(count, self.width)
+        template = np.frombuffer(self._template, dtype=np.uint8)
+        for part in self._constant:
+            wrong = (raw[:, part] != template[part]).any(axis=1)
+            if wrong.any():
+                index = int(np.argmax(wrong))
+                raise ValueError(
+                    f"timestep {index} of {count} read for run {self.run!r}: found bytes "
+                    f"{raw[index, part].tobytes()!r} at {part.start}, needed {template[part].tobytes()!r}; it was "
+                    "edited or written by other code"
+                )
+        return rows
+
+    def columns(self, episode: int, rows: Rows) -> EpisodeTimesteps:
+        """Copies an episode's rows, sorted by step, into columns."""
+        return EpisodeTimesteps(
+            episode=episode,
+            state=np.ascontiguousarray(rows["state"]),
+            excitation=np.ascontiguousarray(rows["action"]),
+            policy_action=np.ascontiguousarray(rows["policy_action"]),
+            decision=np.ascontiguousarray(rows["decision"]),
+            reward=np.ascontiguousarray(rows["reward"]),
+            terminated=np.ascontiguousarray(rows["terminated"]),
+            truncated=np.ascontiguousarray(rows["truncated"]),
+            policy_version=np.ascontiguousarray(rows["policy_version"]),
+        )
+
+
+def documents(rows: Rows) -> list[bytes]:
+    """One BSON document per row."""
+    # As bytes: numpy copies structured arrays field by field and may leave out what lies between the fields.
+    data = rows.view(np.uint8).tobytes()
+    width = rows.dtype.itemsize
+    return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+class _Layout:
+    """Grows a document with zero values and remembers where the values lie."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(4)
+        self._fields: list[tuple[str, str | tuple[str, int], int, int]] = []
+
+    def field(self, kind: int, name: str, format: str | tuple[str, int], head: bytes = b"") -> None:
+        self._bytes += bytes([kind]) + name.encode() + b"\0" + head
+        size = np.dtype(format).itemsize
+        self._fields.append((name, format, len(self._bytes), size))
+        self._bytes += bytes(size)
+
+    def vector(self, name: str, size: int) -> None:
+        head = struct.pack("<iB", len(_FLOAT32_VECTOR) + 4 * size, _VECTOR_SUBTYPE) + _FLOAT32_VECTOR
+        self.field(_BINARY, name, ("<f4", size), head)
+
+    def text(self, name: str, value: str) -> None:
+        encoded = value.encode()
+        self._bytes += bytes([_STRING]) + name.encode() + b"\0"
+        self._bytes += struct.pack("<i", len(encoded) + 1) + encoded + b"\0"
+
+    def finish(self) -> bytes:
+        self._bytes.append(0)
+        struct.pack_into("<i", self._bytes, 0, len(self._bytes))
+        return bytes(self._bytes)
+
+    def dtype(self, width: int) -> np.dtype[np.void]:
+        return np.dtype(
+            {
+                "names": [field[0] for field in self._fields],
+                "formats": [(f[1][0], (f[1][1],)) if isinstance(f[1], tuple) else f[1] for f in self._fields],
+                "offsets": [field[2] for field in self._fields],
+                "itemsize": width,
+            }
+        )
+
+    def constant(self, width: int) -> list[slice]:
+        """The stretches of bytes between the values."""
+        stops = [offset for _, _, offset, _ in self._fields] + [width]
+        starts = [0] + [offset + size for _, _, offset, size in self._fields]
+        return [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]

@@ -1,0 +1,115 @@
+"""The replay contract over any storage: what does not depend on where the documents lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.replay.codec import TimestepCodec
+from agents.replay.contract import STEP_BITS, Episode, EpisodeTimesteps, Run, timestep_id
+from agents.replay.documents import plain, run_document, run_of, utc_now
+from agents.replay.recovery import close_open_episodes
+from agents.replay.storage import Storage
+from agents.replay.writer import LogWriter
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UNCHANGEABLE = ("layout_sha256", "task", "reward", "model_sha256")
+
+
+class Log(Storage):
+    """The half of `Replay` that `MongoReplay` and `MemoryReplay` share."""
+
+    def __init__(self) -> None:
+        self._codecs: dict[str, TimestepCodec] = {}
+
+    def open_run(self, run: Run) -> Run:
+        if not _RUN_NAME.fullmatch(run.name):
+            raise ValueError(
+                f"run name: found {run.name!r}, needed 1 to 100 letters, digits, dots, dashes or underscores, the "
+                "first a letter or digit: it also names folders and objects"
+            )
+        if self.insert_run(run_document(run)):
+            return self.run(run.name)
+        stored = self.run(run.name)
+        for name in _UNCHANGEABLE:
+            found, needed = getattr(stored, name), getattr(run, name)
+            if found != needed:
+                raise ValueError(
+                    f"run {run.name!r} exists with {name} {found!r}, needed {needed!r}: its timesteps would not mix "
+                    "with new ones; choose another run name"
+                )
+        return stored
+
+    def run(self, name: str) -> Run:
+        document = self.run_document(name)
+        if document is None:
+            raise KeyError(f"no run {name!r}; there are: {', '.join(self.runs()) or 'none'}")
+        return run_of(document)
+
+    def runs(self) -> Sequence[str]:
+        return self.run_names()
+
+    def writer(self, run: str, worker: str, *, batch: int = 150) -> LogWriter:
+        codec = self._codec(run)
+        former = [life for life in self.lives(run) if life.worker == worker]
+        close_open_episodes(self, codec, run, former)
+        number = self.claim_writer(run, worker)
+        return LogWriter(self, codec, run=run, worker=worker, writer=number, batch=batch)
+
+    def close_abandoned(self, run: str) -> Sequence[Episode]:
+        return close_open_episodes(self, self._codec(run), run, self.lives(run))
+
+    def event(self, run: str, process: str, kind: str, **details: Any) -> None:
+        self.insert_event(
+            {"run": run, "process": process, "kind": kind, "time": utc_now(), "details": plain(details)}
+        )
+
+    def timesteps(self, episode: Episode) -> EpisodeTimesteps:
+        return self.timesteps_of([episode])[0]
+
+    def timesteps_of(self, episodes: Sequence[Episode]) -> Sequence[EpisodeTimesteps]:
+        found: dict[int, EpisodeTimesteps] = {}
+        for group in _neighbours(episodes):
+            codec = self._codec(group[0].run)
+            first, last = timestep_id(group[0].id, 0), timestep_id(group[-1].id, group[-1].length)
+            rows = codec.read(self.read_timesteps(first, last))
+            ids = np.ascontiguousarray(rows["_id"])
+            for episode in group:
+                ends = timestep_id(episode.id, 0), timestep_id(episode.id, episode.length)
+                start, stop = int(np.searchsorted(ids, ends[0])), int(np.searchsorted(ids, ends[1], side="right"))
+                _refuse_gaps(episode, ids[start:stop])
+                found[episode.id] = codec.columns(episode.id, rows[start:stop])
+        return [found[episode.id] for episode in episodes]
+
+    def _codec(self, run: str) -> TimestepCodec:
+        if run not in self._codecs:
+            stored = self.run(run)
+            self._codecs[run] = TimestepCodec(run, len(stored.state_names), len(stored.action_names))
+        return self._codecs[run]
+
+
+def _neighbours(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
+    """Groups whose timesteps follow one another in the log: consecutive episodes of one writer."""
+    group: list[Episode] = []
+    for episode in sorted(episodes, key=lambda e: e.id):
+        if group and (episode.id != group[-1].id + 1 or episode.run != group[0].run):
+            yield group
+            group = []
+        group.append(episode)
+    if group:
+        yield group
+
+
+def _refuse_gaps(episode: Episode, ids: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    if len(ids) == episode.length + 1:
+        return
+    there = set((ids & ((1 << STEP_BITS) - 1)).tolist())
+    missing = [step for step in range(episode.length + 1) if step not in there]
+    shown = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
+    raise LookupError(
+        f"episode {episode.id} of run {episode.run!r}: found {len(ids)} timesteps, needed {episode.length + 1}; missing "
+        f"steps {shown}; likely timesteps were deleted by hand"
+    )

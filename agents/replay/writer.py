@@ -1,0 +1,179 @@
+"""One life of one worker, appending its episodes to a log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from agents.replay.codec import TimestepCodec
+from agents.replay.contract import (
+    ABORTED,
+    UNSPLIT,
+    Episode,
+    EpisodeStart,
+    RefusedTimestep,
+    episode_id,
+    timestep_id,
+)
+from agents.replay.documents import episode_document, start_document, utc_now
+from agents.replay.guards import check
+from agents.replay.storage import Storage
+from environment.timestep import TimeStep
+
+_SUM_TOLERANCE = 1e-6
+
+
+@dataclass(slots=True)
+class _Open:
+    """The episode being written."""
+
+    id: int
+    start: EpisodeStart
+    started: datetime
+    last: TimeStep
+    episode_return: float = 0.0
+    noted: bool = False
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Reason -> how often, and the first message."""
+
+    @property
+    def over(self) -> bool:
+        return self.last.terminated or self.last.truncated
+
+
+class LogWriter:
+    """Implements `EpisodeWriter`. At most `batch` timesteps wait in memory: writing is part of `add`, so a store that
+    is away makes the worker wait instead of filling its memory or losing data."""
+
+    def __init__(
+        self, storage: Storage, codec: TimestepCodec, *, run: str, worker: str, writer: int, batch: int
+    ) -> None:
+        if batch < 1:
+            raise ValueError(f"batch: found {batch}, needed at least 1 timestep")
+        self.writer = writer
+        self._storage = storage
+        self._codec = codec
+        self._run = run
+        self._worker = worker
+        self._waited_before_s = storage.waited_s
+        self._rows = codec.blank(batch)
+        self._filled = 0
+        self._tried = False
+        """The rows may have reached the store already: an attempt was interrupted."""
+        self._number = 0
+        self._open: _Open | None = None
+
+    @property
+    def waited_s(self) -> float:
+        return self._storage.waited_s - self._waited_before_s
+
+    def begin(self, start: EpisodeStart, first: TimeStep) -> int:
+        if self._open is not None:
+            raise RuntimeError(f"episode {self._open.id} is open; needed `end` or `abort` before the next `begin`")
+        try:
+            self._check(first, previous=None)
+        except RefusedTimestep as refusal:
+            self._note_refusals({refusal.reason: (1, str(refusal))}, episode=None)
+            raise
+        self._open = _Open(episode_id(self.writer, self._number), start, utc_now(), first)
+        self._number += 1
+        self._put(self._open, first)
+        return self._open.id
+
+    def add(self, timestep: TimeStep) -> None:
+        episode = self._needed()
+        if self._filled == len(self._rows):
+            self._flush(episode)
+        try:
+            self._check(timestep, previous=episode.last.step, ended=episode.over)
+        except RefusedTimestep as refusal:
+            count, message = episode.refused.get(refusal.reason, (0, str(refusal)))
+            episode.refused[refusal.reason] = (count + 1, message)
+            raise
+        self._put(episode, timestep)
+        episode.last = timestep
+        episode.episode_return += float(timestep.reward)
+        if self._filled == len(self._rows):
+            self._flush(episode)
+
+    def end(self, *, ended: str, reward_terms: Mapping[str, float], step_ms_mean: float) -> Episode:
+        episode = self._needed()
+        terms = {str(name): float(value) for name, value in reward_terms.items()}
+        total = math.fsum(terms.values())
+        if not math.isclose(total, episode.episode_return, rel_tol=_SUM_TOLERANCE, abs_tol=_SUM_TOLERANCE):
+            raise ValueError(
+                f"reward terms {sorted(terms)} add up to {total:g}, the rewards of the episode to "
+                f"{episode.episode_return:g}; likely a term is missing or a weight is applied twice"
+            )
+        return self._close(episode, ended, terms, step_ms_mean)
+
+    def abort(self) -> Episode | None:
+        episode = self._open
+        if episode is None:
+            return None
+        wall_ms = (utc_now() - episode.started).total_seconds() * 1000
+        return self._close(episode, ABORTED, {UNSPLIT: episode.episode_return}, wall_ms / max(1, episode.last.step))
+
+    def _close(self, episode: _Open, ended: str, terms: dict[str, float], step_ms_mean: float) -> Episode:
+        if not episode.over:
+            episode.last = replace(episode.last, truncated=True)
+            if self._filled:
+                self._rows[self._filled - 1]["truncated"] = True
+            else:
+                self._storage.mark_truncated(timestep_id(episode.id, episode.last.step))
+        self._flush(episode)
+        closed = Episode(
+            id=episode.id,
+            run=self._run,
+            worker=self._worker,
+            writer=self.writer,
+            start=episode.start,
+            length=episode.last.step,
+            episode_return=episode.episode_return,
+            reward_terms=terms,
+            ended=ended,
+            terminated=bool(episode.last.terminated),
+            truncated=bool(episode.last.truncated),
+            step_ms_mean=float(step_ms_mean),
+            started=episode.started,
+            finished=utc_now(),
+        )
+        self._storage.insert_episode(episode_document(closed))
+        self._open = None
+        self._note_refusals(episode.refused, episode=episode.id)
+        return closed
+
+    def _check(self, timestep: TimeStep, *, previous: int | None, ended: bool = False) -> None:
+        codec = self._codec
+        check(timestep, state_size=codec.state_size, action_size=codec.action_size, previous=previous, ended=ended)
+
+    def _put(self, episode: _Open, timestep: TimeStep) -> None:
+        version = episode.start.policy_version
+        self._codec.write(
+            self._rows, self._filled, timestep, episode=episode.id, policy_version=version, time=utc_now()
+        )
+        self._filled += 1
+
+    def _flush(self, episode: _Open) -> None:
+        if not self._filled:
+            return
+        if not episode.noted:
+            self._storage.note_open(self.writer, {"episode": episode.id, **start_document(episode.start)})
+            episode.noted = True
+        again, self._tried = self._tried, True
+        self._storage.insert_timesteps(self._rows[: self._filled], again=again)
+        self._filled, self._tried = 0, False
+
+    def _note_refusals(self, refused: Mapping[str, tuple[int, str]], *, episode: int | None) -> None:
+        for reason, (count, message) in refused.items():
+            details = {"reason": reason, "count": count, "first": message, "episode": episode}
+            self._storage.insert_event(
+                {"run": self._run, "process": self._worker, "kind": "refused", "time": utc_now(), "details": details}
+            )
+
+    def _needed(self) -> _Open:
+        if self._open is None:
+            raise RuntimeError("no episode is open; needed `begin` first")
+        return self._open

@@ -1,0 +1,84 @@
+"""Policy output -> muscle excitations: range, binning, and how long an action is held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+FrameSkipSpec = int | tuple[int, int]
+"""Control steps an action is held: always the same number, or drawn anew from an inclusive range."""
+
+_ROUNDING = 1e-6
+
+
+class ActionOutOfRange(ValueError):
+    """A policy output outside [-1, 1]. It did not reach a muscle."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionMap:
+    """The policy's [-1, 1] becomes the muscles' [0, 1]: excitation = (action + 1) / 2, then optionally binned.
+
+    A tanh policy thus covers the whole range; -1 is a muscle at rest, never a negative excitation.
+    """
+
+    muscles: int
+    bins: int | None = None
+    """Number of equally spaced excitations in [0, 1]: 2 is on/off, 3 adds one half; None leaves them continuous."""
+
+    def __post_init__(self) -> None:
+        if self.bins is not None and self.bins < 2:
+            raise ValueError(f"bins={self.bins} must be at least 2 (on and off), or None for continuous excitations")
+
+    def excitation(self, policy_action: NDArray[Any]) -> Float32:
+        """(M,) in [0, 1] of a policy output (M,) in [-1, 1].
+
+        Raises: ActionOutOfRange when a value is not finite or outside [-1, 1] beyond rounding; ValueError on shape.
+        """
+        action = np.asarray(policy_action, dtype=np.float32)
+        if action.shape != (self.muscles,):
+            raise ValueError(
+                f"action has shape {action.shape}, the body needs ({self.muscles},); was the policy made for another model?"
+            )
+        outside = ~(np.abs(action) <= 1.0 + _ROUNDING)  # NaN compares false, so it counts as outside
+        if outside.any():
+            muscle = int(np.flatnonzero(outside)[0])
+            raise ActionOutOfRange(
+                f"action of muscle {muscle} is {action[muscle]:g}, it must be in [-1, 1]; is the noise clipped and the "
+                "actor's output squashed?"
+            )
+        return binned((np.clip(action, -1.0, 1.0) + np.float32(1.0)) / np.float32(2.0), self.bins)
+
+
+def binned(excitation: Float32, bins: int | None) -> Float32:
+    """Rounds excitations in [0, 1] to the nearest of `bins` equally spaced values; unchanged for None."""
+    if bins is None:
+        return excitation
+    intervals = np.float32(bins - 1)
+    return np.rint(excitation * intervals) / intervals
+
+
+class FrameSkip:
+    """For how many control steps an action is held.
+
+    A held action is broken when the target changes: the policy must be asked at once, not up to a skip later.
+    """
+
+    def __init__(self, spec: FrameSkipSpec) -> None:
+        low, high = (spec, spec) if isinstance(spec, int) else spec
+        if not 1 <= low <= high:
+            raise ValueError(f"frame skip {spec} must be at least 1 and its range in order; 1 asks the policy every step")
+        self._low, self._high = low, high
+
+    @property
+    def longest(self) -> int:
+        """Control steps in the longest hold."""
+        return self._high
+
+    def draw(self, generator: np.random.Generator) -> int:
+        """Control steps the next action is held."""
+        return int(generator.integers(self._low, self._high + 1))

@@ -1,0 +1,69 @@
+"""The environment's settings: plain data, checked when made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from environment.actions import FrameSkip
+from environment.observations import OBSERVATIONS
+from environment.shaping import ABORT_RULES, SHAPED_TERMS
+from environment.tasks import task
+
+PHYSICS = ("opensim",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentConfig:
+    """One environment. The defaults are those of rollouts; `official()` gives osim-rl's for scores."""
+
+    task: str = "prosthetics-round2"
+    physics: str = "opensim"
+    integrator: str = "SemiExplicitEuler2"
+    """Of OpenSim; `RungeKuttaMerson` is osim-rl's."""
+    accuracy: float = 1e-3
+    """Relative error per integrator step; osim-rl's is 5e-5."""
+    stale_controls: bool = False
+    """Keep osim-rl's fault that a step's first integrator stage uses the previous action."""
+    observation: str = "compact"
+    frame_skip: int | tuple[int, int] = 4
+    """Control steps an action is held: a number, or a range to draw from."""
+    bins: int | None = None
+    """Number of excitation levels; None is continuous, 2 is on/off."""
+    shaping: Mapping[str, float] = field(default_factory=dict)
+    """Weights of optional shaped reward terms, e.g. `{lean = 0.5}`."""
+    aborts: tuple[str, ...] = ()
+    """Early-abort rules that end an episode as a failure."""
+    max_steps: int | None = None
+    """Ends episodes earlier than the task's limit (truncated); None keeps the task's."""
+
+    def __post_init__(self) -> None:
+        limit = task(self.task).time_limit_steps
+        if self.physics not in PHYSICS:
+            raise ValueError(f"physics {self.physics!r} is unknown; there are {', '.join(PHYSICS)}")
+        if self.observation not in OBSERVATIONS:
+            raise ValueError(f"observation {self.observation!r} is unknown; there are {', '.join(OBSERVATIONS)}")
+        FrameSkip(self.frame_skip)
+        if self.bins is not None and self.bins < 2:
+            raise ValueError(f"bins={self.bins} must be at least 2, or None for continuous excitations")
+        for name in self.shaping:
+            if name not in SHAPED_TERMS:
+                raise ValueError(f"shaped reward {name!r} is unknown; there are {', '.join(SHAPED_TERMS)}")
+        for name in self.aborts:
+            if name not in ABORT_RULES:
+                raise ValueError(f"early-abort rule {name!r} is unknown; there are {', '.join(ABORT_RULES)}")
+        if self.max_steps is not None and not 1 <= self.max_steps <= limit:
+            raise ValueError(f"max_steps={self.max_steps} must be in 1..{limit}, the limit of {self.task}")
+
+    def official(self) -> EnvironmentConfig:
+        """The same task integrated as osim-rl 2.1.5 does it, without shaping, early aborts or a shorter limit."""
+        return replace(
+            self,
+            physics="opensim",
+            integrator="RungeKuttaMerson",
+            accuracy=5e-5,
+            stale_controls=True,
+            shaping={},
+            aborts=(),
+            max_steps=None,
+        )

@@ -1,0 +1,97 @@
+"""What the environment needs of a simulator. Implementations: `opensim.py` (the reference)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from environment.state import StateLayout
+
+
+class SimulationError(RuntimeError):
+    """A control step could not be finished: the integrator gave up or a number left the finite range.
+
+    The episode is over, the simulator can be reset and used again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything `restore` needs to continue from a moment of a simulation."""
+
+    time_s: float
+    step: int
+    y: NDArray[np.float64]
+    """All continuous states in the simulator's own order: coordinates, speeds, activations, fibre lengths."""
+    excitation: NDArray[np.float64]
+    """(M,) of the step that led here."""
+
+
+class Physics(Protocol):
+    """One simulated body. Instances in one process do not disturb each other; none is for several threads.
+
+    A simulator holds no random numbers: the same excitations after a reset give the same states, bit for bit.
+    """
+
+    @property
+    def name(self) -> str:
+        """Engine, integrator and accuracy, e.g. `opensim/SemiExplicitEuler2/0.001`."""
+
+    @property
+    def layout(self) -> StateLayout:
+        """Of the vectors that `reset` and `step` return (no target in it)."""
+
+    @property
+    def muscles(self) -> tuple[str, ...]:
+        """(M,) muscle names in the order of the excitations."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Checksum of the model file."""
+
+    def reset(self) -> NDArray[np.float64]:
+        """Puts the body into its start pose, muscles in equilibrium, and returns the state (S,).
+
+        Raises: SimulationError.
+        """
+
+    def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
+        """Holds the excitations for one control step (10 ms) and returns the state (S,) reached.
+
+        Args:
+            excitation: (M,) in [0, 1].
+
+        Raises:
+            ValueError: Another shape, not finite or out of [0, 1]; nothing is clipped in silence.
+            SimulationError: The step could not be finished.
+        """
+
+    def snapshot(self) -> Snapshot:
+        """The present moment, for `restore`."""
+
+    def restore(self, snapshot: Snapshot) -> NDArray[np.float64]:
+        """Continues from `snapshot` and returns its state (S,)."""
+
+    def close(self) -> None:
+        """Frees the simulator; it can not be used again."""
+
+
+def check_excitation(excitation: NDArray[Any], muscles: int) -> NDArray[np.float64]:
+    """The excitations as (M,) float64, or a ValueError that says what is wrong with them."""
+    values = np.asarray(excitation, dtype=np.float64)
+    if values.shape != (muscles,):
+        raise ValueError(
+            f"excitation has shape {values.shape}, the body needs ({muscles},); was the policy made for another model?"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(f"excitation of muscle {int(np.flatnonzero(~np.isfinite(values))[0])} is not finite")
+    if values.min() < 0.0 or values.max() > 1.0:
+        worst = int(np.argmax(np.abs(values - 0.5)))
+        raise ValueError(
+            f"excitation of muscle {worst} is {values[worst]:g}, it must be in [0, 1]; was a policy output in [-1, 1] "
+            "passed without `ActionMap`?"
+        )
+    return values

@@ -1,0 +1,130 @@
+"""Reads OpenSim's state into one vector, in the order and with the numbers of osim-rl's `compute_state_desc`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from environment.state import AXES, Entry, StateLayout
+
+# OpenSim's Coordinate::MotionType.
+_ROTATIONAL = 1
+_COORDINATE_UNITS = {"joint_pos": ("rad", "m"), "joint_vel": ("rad/s", "m/s"), "joint_acc": ("rad/s^2", "m/s^2")}
+_BODY_UNITS = {
+    "body_pos": "m",
+    "body_vel": "m/s",
+    "body_acc": "m/s^2",
+    "body_pos_rot": "rad",
+    "body_vel_rot": "rad/s",
+    "body_acc_rot": "rad/s^2",
+}
+_MUSCLE_UNITS = {"activation": "1", "fiber_length": "m", "fiber_velocity": "m/s", "fiber_force": "N"}
+_MASS_CENTER_UNITS = {"mass_center_pos": "m", "mass_center_vel": "m/s", "mass_center_acc": "m/s^2"}
+
+
+class StateReader:
+    """Holds on to the model's parts, so that reading a state looks nothing up by name."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._joints = _members(model.getJointSet())
+        self._bodies = _members(model.getBodySet())
+        self._forces = _members(model.getForceSet())
+        self.muscles = _members(model.getMuscles())
+        self._coordinates = [
+            joint.get_coordinates(i) for joint in self._joints for i in range(joint.numCoordinates())
+        ]
+        if model.getMarkerSet().getSize():
+            raise ValueError("this model has markers, which the state does not carry")
+        self.layout = self._describe()
+
+    def read(self, state: Any) -> NDArray[np.float64]:
+        """The state (S,) of the moment, realised to accelerations."""
+        self._model.realizeAcceleration(state)
+        values: list[float] = [coordinate.getValue(state) for coordinate in self._coordinates]
+        values += [coordinate.getSpeedValue(state) for coordinate in self._coordinates]
+        values += [coordinate.getAccelerationValue(state) for coordinate in self._coordinates]
+        values += self._body_values(state)
+        for force in self._forces:
+            record = force.getRecordValues(state)
+            values += [record.get(i) for i in range(record.size())]
+        for muscle in self.muscles:
+            values.append(muscle.getActivation(state))
+            values.append(muscle.getFiberLength(state))
+            values.append(muscle.getFiberVelocity(state))
+            values.append(muscle.getFiberForce(state))
+        for center in (
+            self._model.calcMassCenterPosition(state),
+            self._model.calcMassCenterVelocity(state),
+            self._model.calcMassCenterAcceleration(state),
+        ):
+            values += [center.get(i) for i in range(3)]
+        return np.array(values)
+
+    def _body_values(self, state: Any) -> list[float]:
+        """Six groups over all bodies: position, velocity, acceleration, then the same of the rotation."""
+        groups: list[list[float]] = [[] for _ in _BODY_UNITS]
+        for body in self._bodies:
+            transform = body.getTransformInGround(state)
+            velocity = body.getVelocityInGround(state)
+            acceleration = body.getAccelerationInGround(state)
+            vectors = (
+                transform.p(),
+                velocity.get(1),
+                acceleration.get(1),
+                transform.R().convertRotationToBodyFixedXYZ(),
+                velocity.get(0),
+                acceleration.get(0),
+            )
+            for group, vector in zip(groups, vectors, strict=True):
+                group += (vector.get(0), vector.get(1), vector.get(2))
+        return [value for group in groups for value in group]
+
+    def _describe(self) -> StateLayout:
+        entries: list[Entry] = []
+        hollow: list[str] = []
+        for branch, units in _COORDINATE_UNITS.items():
+            for joint in self._joints:
+                path = f"{branch}/{joint.getName()}"
+                if not joint.numCoordinates():
+                    hollow.append(path)
+                for i in range(joint.numCoordinates()):
+                    coordinate = joint.get_coordinates(i)
+                    unit = units[0] if coordinate.getMotionType() == _ROTATIONAL else units[1]
+                    entries.append(Entry(f"{path}/{coordinate.getName()}", unit))
+        for branch, unit in _BODY_UNITS.items():
+            entries += [Entry(f"{branch}/{body.getName()}/{axis}", unit) for body in self._bodies for axis in AXES]
+        for force in self._forces:
+            entries += _force_entries(force)
+        for muscle in self.muscles:
+            entries += [Entry(f"muscles/{muscle.getName()}/{leaf}", unit) for leaf, unit in _MUSCLE_UNITS.items()]
+        for name, unit in _MASS_CENTER_UNITS.items():
+            entries += [Entry(f"misc/{name}/{axis}", unit) for axis in AXES]
+        return StateLayout(tuple(entries), (*hollow, "markers"))
+
+
+def _force_entries(force: Any) -> list[Entry]:
+    """A force's record. OpenSim repeats a label for each contact sphere of a body; the repeats are numbered."""
+    labels = force.getRecordLabels()
+    name = force.getName()
+    entries: list[Entry] = []
+    seen: dict[str, int] = {}
+    for i in range(labels.size()):
+        leaf = labels.get(i).removeprefix(f"{name}.")
+        seen[leaf] = seen.get(leaf, 0) + 1
+        repeat = f"#{seen[leaf]}" if seen[leaf] > 1 else ""
+        entries.append(Entry(f"forces/{name}/{leaf}{repeat}", _force_unit(leaf)))
+    return entries
+
+
+def _force_unit(leaf: str) -> str:
+    if leaf == "PotentialEnergy":
+        return "J"
+    # CoordinateLimitForce and SpringGeneralizedForce act on rotations in these models.
+    return "N·m" if ".torque." in leaf or "Limit" in leaf or leaf.endswith("Spring_Force") else "N"
+
+
+def _members(collection: Any) -> list[Any]:
+    return [collection.get(i) for i in range(collection.getSize())]

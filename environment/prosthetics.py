@@ -1,0 +1,154 @@
+"""The Gymnasium environment: physics, task, observation and actions joined."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from environment import targets
+from environment.actions import ActionMap, FrameSkip
+from environment.config import EnvironmentConfig
+from environment.observations import observation
+from environment.physics.build import build_physics
+from environment.physics.contract import Physics, SimulationError
+from environment.rewards import TASK_REWARDS, shaped
+from environment.tasks import task
+from environment.terminations import SIMULATOR_ERROR, Ending, Termination
+from environment.timestep import TimeStep
+
+Float32 = NDArray[np.float32]
+
+
+class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
+    """Walking as the challenge asks for it.
+
+    One `step` is one decision: the action is held for `frame_skip` control steps of 10 ms, less when the target changes
+    or the episode ends. Its reward is the undiscounted sum over them.
+
+    Actions are (M,) in [-1, 1], see `ActionMap`; anything outside is refused. `info` carries after every reset and step
+
+    - `timesteps`: the control steps taken, as a tuple of `TimeStep` (at reset: the reset state alone);
+    - `reward_terms`: the reward split by named term;
+    - `ended`: None, or why the episode is over (`fall`, `time_limit`, `abort: …`, `simulator_error: …`);
+    - `seed`: of the episode; `reset(seed=info["seed"])` starts the same one again.
+
+    A failing simulator ends the episode as truncated; the step it failed in leaves no `TimeStep`.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012  (declared so by Gymnasium)
+
+    def __init__(self, config: EnvironmentConfig | None = None, physics: Physics | None = None) -> None:
+        """Builds the simulator of `config`, or takes `physics` (it must be of the task's model)."""
+        self.config = config or EnvironmentConfig()
+        self.task = task(self.config.task)
+        self.physics = physics or build_physics(self.config)
+        self.layout = self.physics.layout.with_target()
+        self.observe = observation(self.config.observation, self.layout)
+        self.reward = shaped(TASK_REWARDS[self.task.reward](self.layout), self.layout, self.config.shaping)
+        self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
+        self._termination = Termination(self.layout, self.time_limit_steps, self.config.aborts)
+        self._actions = ActionMap(len(self.physics.muscles), self.config.bins)
+        self._frame_skip = FrameSkip(self.config.frame_skip)
+        self._window: deque[Float32] = deque(maxlen=self.observe.history + 1)
+        self._ended: Ending | None = Ending("not started", terminated=False)
+        self._state = np.zeros(self.layout.size)
+        self._targets = np.zeros((1, 3))
+        self._target_age_s = np.zeros(1, np.float32)
+        self._skips = np.random.default_rng()
+        self._step = 0
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(self.physics.muscles),), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.observe.names),), np.float32)
+
+    @property
+    def state(self) -> NDArray[np.float64]:
+        """(S,) the present state in the order of `layout`, target included; a copy."""
+        return self._state.copy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The present state as osim-rl's nested dictionary."""
+        return self.layout.as_dict(self._state)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32, dict[str, Any]]:
+        """Starts an episode; `seed` (0..2**32-1) fixes its targets and frame skips.
+
+        Raises: SimulationError when the simulator can not even start.
+        """
+        super().reset(seed=seed)
+        episode_seed = int(self.np_random.integers(2**32)) if seed is None else seed
+        # For the task's whole length, so that a shorter `max_steps` meets the same targets.
+        self._targets = self.task.schedule(episode_seed, self.task.time_limit_steps)
+        self._target_age_s = targets.age_s(self._targets)
+        self._skips = np.random.default_rng([episode_seed, 1])
+        self._step = 0
+        self._ended = None
+        self._state = self._with_target(self.physics.reset())
+        muscles = len(self.physics.muscles)
+        first = self._timestep(np.zeros(muscles, np.float32), np.zeros(muscles, np.float32), False, 0.0, None)
+        self._window.clear()
+        self._window.extend([first.state] * (self.observe.history + 1))
+        return self._observation(), {"timesteps": (first,), "reward_terms": {}, "ended": None, "seed": episode_seed}
+
+    def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
+        """Holds `action` (M,) in [-1, 1] for one decision.
+
+        Raises: ActionOutOfRange or ValueError for a bad action, before anything moved; RuntimeError after the end.
+        """
+        if self._ended is not None:
+            raise RuntimeError(f"step after the episode's end ({self._ended.reason}); call reset first")
+        policy_action = np.array(action, dtype=np.float32)
+        excitation = self._actions.excitation(policy_action)
+        taken: list[TimeStep] = []
+        terms: dict[str, float] = {}
+        for held in range(self._frame_skip.draw(self._skips)):
+            try:
+                self._advance(excitation)
+            except SimulationError as error:
+                self._ended = Ending(f"{SIMULATOR_ERROR}: {error}", terminated=False)
+                break
+            values = {name: float(value) for name, value in self.reward.evaluate(self._state).items()}
+            self._ended = self._termination(self._state, self._step)
+            taken.append(self._timestep(excitation, policy_action, held == 0, sum(values.values()), self._ended))
+            self._window.append(taken[-1].state)
+            terms = {name: terms.get(name, 0.0) + value for name, value in values.items()}
+            if self._ended or self._target_age_s[self._step] == 0.0:
+                break
+        ended = self._ended
+        info = {"timesteps": tuple(taken), "reward_terms": terms, "ended": ended.reason if ended else None}
+        reward = float(sum(timestep.reward for timestep in taken))
+        return self._observation(), reward, bool(ended and ended.terminated), bool(ended and ended.truncated), info
+
+    def close(self) -> None:
+        """Frees the simulator."""
+        self.physics.close()
+
+    def _advance(self, excitation: Float32) -> None:
+        state = self.physics.step(excitation)
+        self._step += 1
+        self._state = self._with_target(state)
+
+    def _with_target(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate((state, self._targets[self._step]))
+
+    def _observation(self) -> Float32:
+        # From the stored precision, so that the learner computes the very same numbers from the log.
+        return self.observe(np.stack(self._window), self._target_age_s[self._step])
+
+    def _timestep(
+        self, excitation: Float32, policy_action: Float32, decision: bool, reward: float, ended: Ending | None
+    ) -> TimeStep:
+        return TimeStep(
+            step=self._step,
+            state=self._state.astype(np.float32),
+            excitation=excitation,
+            policy_action=policy_action,
+            decision=decision,
+            reward=reward,
+            terminated=bool(ended and ended.terminated),
+            truncated=bool(ended and ended.truncated),
+        )

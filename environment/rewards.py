@@ -1,0 +1,87 @@
+"""Rewards: pure functions of the state arrived at, term by term. They work on one state and on batches.
+
+Since states are stored, any reward can be computed again for a stored run, for another target too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from environment.shaping import SHAPED_TERMS
+from environment.state import TARGET_VELOCITY, StateLayout
+from environment.targets import ROUND1_TARGET_M_PER_S
+
+Array = NDArray[Any]
+Term = Callable[[Array], Array]
+"""States (..., S) -> values (...)."""
+
+_ROUND1_ALIVE, _ROUND2_ALIVE, _EFFORT_WEIGHT = 9.0, 10.0, 0.001
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A named sum of named terms."""
+
+    name: str
+    """Name and version, e.g. `round2/1`; it changes whenever the numbers do."""
+    terms: Mapping[str, Term] = field(repr=False)
+
+    def evaluate(self, states: Array) -> dict[str, Array]:
+        """Each term's value (...) at the states (..., S) arrived at; the reward is their sum."""
+        return {name: term(states) for name, term in self.terms.items()}
+
+
+def round1(layout: StateLayout) -> Reward:
+    """osim-rl's round 1: 9 - (vx - 3)^2, with the pelvis's forward velocity."""
+    velocity = layout.index["body_vel/pelvis/x"]
+    return Reward(
+        "round1/1",
+        {
+            "alive": lambda states: np.full(states.shape[:-1], _ROUND1_ALIVE),
+            "velocity": lambda states: -((states[..., velocity] - ROUND1_TARGET_M_PER_S[0]) ** 2),
+        },
+    )
+
+
+def round2(layout: StateLayout) -> Reward:
+    """osim-rl's round 2: 10 - (vx - tx)^2 - (vz - tz)^2 - 0.001 sum(activation^2), with the pelvis's velocity."""
+    vx, vz = layout.index["body_vel/pelvis/x"], layout.index["body_vel/pelvis/z"]
+    tx, tz = layout.index[f"{TARGET_VELOCITY}/x"], layout.index[f"{TARGET_VELOCITY}/z"]
+    activations = layout.ending("muscles", "activation")
+    return Reward(
+        "round2/1",
+        {
+            "alive": lambda states: np.full(states.shape[:-1], _ROUND2_ALIVE),
+            "velocity_forward": lambda states: -((states[..., vx] - states[..., tx]) ** 2),
+            "velocity_lateral": lambda states: -((states[..., vz] - states[..., tz]) ** 2),
+            "effort": lambda states: -_EFFORT_WEIGHT * (states[..., activations] ** 2).sum(axis=-1),
+        },
+    )
+
+
+TASK_REWARDS: Mapping[str, Callable[[StateLayout], Reward]] = {"round1": round1, "round2": round2}
+
+
+def shaped(base: Reward, layout: StateLayout, weights: Mapping[str, float]) -> Reward:
+    """The task's reward with shaped terms added, each under its own name; the task's own terms stay untouched.
+
+    Raises: KeyError for an unknown term, with the list of those that exist.
+    """
+    if not weights:
+        return base
+    terms = dict(base.terms)
+    for name, weight in sorted(weights.items()):
+        if name not in SHAPED_TERMS:
+            raise KeyError(f"no shaped reward {name!r}; there are {', '.join(SHAPED_TERMS)}")
+        terms[f"shaped_{name}"] = _weighted(SHAPED_TERMS[name](layout), weight)
+    recipe = ",".join(f"{name}={weight:g}" for name, weight in sorted(weights.items()))
+    return Reward(f"{base.name}+{recipe}", terms)
+
+
+def _weighted(term: Term, weight: float) -> Term:
+    return lambda states: weight * term(states)

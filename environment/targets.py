@@ -1,0 +1,70 @@
+"""Target-velocity schedules: what the walker is asked to do at every control step of an episode.
+
+osim-rl draws round 2's targets from the global generators of `numpy` and `random`. Here the same numbers come from
+generators of the episode's own, so environments do not disturb each other and seed 0 is a seed like any other.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from environment.timestep import CONTROL_STEP_S
+
+Targets = NDArray[np.float64]
+"""(T+1, 3) m/s in ground axes (forward x, up y, right z), one row per control step and one for the reset."""
+Schedule = Callable[[int, int], Targets]
+"""(seed, steps) -> targets."""
+
+ROUND1_TARGET_M_PER_S = (3.0, 0.0, 0.0)
+START_SPEED_M_PER_S = 1.25
+_CHANGES = 10
+_MAX_SPEED_CHANGE_M_PER_S = 0.5
+_MAX_HEADING_CHANGE_RAD = math.pi / 8
+
+
+def fixed(seed: int, steps: int) -> Targets:
+    """Round 1: 3 m/s straight ahead, always."""
+    return np.tile(ROUND1_TARGET_M_PER_S, (steps + 1, 1))
+
+
+def poisson_changes(seed: int, steps: int, *, mean_steps_between_changes: float = 300) -> Targets:
+    """Round 2: 1.25 m/s straight ahead, then at Poisson-spaced steps a sudden new speed and heading.
+
+    Equal to osim-rl 2.1.5's `ProstheticsEnv.reset(seed=seed)` for every seed but 0, which osim-rl ignores.
+
+    Args:
+        seed: 0..2**32-1.
+        steps: Control steps of the episode.
+        mean_steps_between_changes: Of the Poisson distribution; the challenge's is 300 (3 s).
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"target seed {seed} is outside 0..{2**32 - 1}, which is all that osim-rl's generators take")
+    counts = np.random.RandomState(seed)
+    draws = random.Random(seed)
+    changes = set(np.cumsum(counts.poisson(mean_steps_between_changes, _CHANGES)).tolist())
+    speed_m_per_s, heading_rad = START_SPEED_M_PER_S, 0.0
+    targets = np.empty((steps + 1, 3))
+    for step in range(steps + 1):
+        if step > 0 and step in changes:
+            # The sign is drawn although the range is symmetric: osim-rl does, and each draw moves the generator.
+            speed_m_per_s += draws.choice([-1, 1]) * draws.uniform(-_MAX_SPEED_CHANGE_M_PER_S, _MAX_SPEED_CHANGE_M_PER_S)
+            heading_rad += draws.choice([-1, 1]) * draws.uniform(-_MAX_HEADING_CHANGE_RAD, _MAX_HEADING_CHANGE_RAD)
+        targets[step] = speed_m_per_s * math.cos(heading_rad), 0.0, speed_m_per_s * math.sin(heading_rad)
+    return targets
+
+
+def age_s(targets: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Seconds since the target last changed, for each row of an episode's (T+1, 3) targets.
+
+    The reset counts as a change: (T+1,) float32, 0 at row 0 and at every row whose target differs from the row before.
+    """
+    rows = np.arange(len(targets))
+    changed = np.ones(len(targets), dtype=bool)
+    changed[1:] = (targets[1:] != targets[:-1]).any(axis=1)
+    last_change = np.maximum.accumulate(np.where(changed, rows, 0))
+    return ((rows - last_change) * CONTROL_STEP_S).astype(np.float32)

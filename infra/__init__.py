@@ -1,0 +1,1 @@
+"""Where the system runs and how many of each: processes, services, machines."""
