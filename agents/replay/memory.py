@@ -9,11 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from agents.replay.codec import Rows, documents
 from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode
 from agents.replay.documents import Document, episode_of, utc_now
 from agents.replay.log import Log
 from agents.replay.storage import Life
+
+_WRITER_SHIFT = EPISODE_BITS + STEP_BITS
 
 
 class MemoryReplay(Log):
@@ -24,10 +28,12 @@ class MemoryReplay(Log):
         self._lock = threading.RLock()
         self._runs: dict[str, Document] = {}
         self._episodes: dict[int, Document] = {}
-        self._timesteps: dict[int, bytearray] = {}
+        self._timesteps: dict[int, Rows] = {}
+        self._ids: list[int] = []
+        """Of the timesteps, sorted."""
         self._events: list[Document] = []
-        self._truncated_at: dict[int, int] = {}
-        """Timestep id -> offset of its `truncated` byte."""
+        self._leases: dict[str, tuple[str, float]] = {}
+        """Run -> holder, and when its lease expires on the monotonic clock."""
 
     def insert_run(self, document: Document) -> bool:
         with self._lock:
@@ -42,16 +48,8 @@ class MemoryReplay(Log):
     def claim_writer(self, run: str, worker: str) -> int:
         with self._lock:
             number = 1 + max((event["writer"] for event in self._events if "writer" in event), default=0)
-            self._events.append(
-                {
-                    "run": run,
-                    "process": worker,
-                    "kind": "worker_started",
-                    "time": utc_now(),
-                    "details": {},
-                    "writer": number,
-                }
-            )
+            event = {"run": run, "process": worker, "kind": "worker_started", "time": utc_now(), "details": {}}
+            self._events.append({**event, "writer": number})
             return number
 
     def lives(self, run: str) -> Sequence[Life]:
@@ -66,31 +64,89 @@ class MemoryReplay(Log):
                     event["open"] = document
 
     def insert_timesteps(self, rows: Rows, *, again: bool) -> None:
-        ids = rows["_id"].tolist()
-        field = rows.dtype.fields
-        assert field is not None
-        offset = int(field["truncated"][1])
         with self._lock:
-            taken = [id for id in ids if id in self._timesteps]
-            if taken and not again:
-                raise RuntimeError(f"{len(taken)} timesteps from {taken[0]} exist; another process has the same writer")
-            for id, document in zip(ids, documents(rows), strict=True):
-                self._timesteps.setdefault(id, bytearray(document))
-                self._truncated_at[id] = offset
+            for id, document in zip(rows["_id"].tolist(), documents(rows), strict=True):
+                if id not in self._timesteps:
+                    self._timesteps[id] = np.frombuffer(bytearray(document), dtype=rows.dtype)
+                    bisect.insort(self._ids, id)
+                elif not again:
+                    raise RuntimeError(f"timestep {id} exists; another process writes with the same writer number")
 
     def mark_truncated(self, timestep: int) -> None:
         with self._lock:
-            self._timesteps[timestep][self._truncated_at[timestep]] = 1
+            self._timesteps[timestep]["truncated"] = True
 
     def delete_timesteps(self, ids: Sequence[int]) -> None:
         with self._lock:
             for id in ids:
                 del self._timesteps[id]
+            self._ids = sorted(self._timesteps)
 
     def last_timestep(self, writer: int) -> int | None:
-        ids = self._ids(writer << (EPISODE_BITS + STEP_BITS), ((writer + 1) << (EPISODE_BITS + STEP_BITS)) - 1)
+        ids = self._between(writer << _WRITER_SHIFT, ((writer + 1) << _WRITER_SHIFT) - 1)
         return ids[-1] if ids else None
 
     def read_timesteps(self, first: int, last: int) -> bytes:
         with self._lock:
-            return b"".join(self._timesteps[id] for id in self._ids(first, last))
+            return b"".join(self._timesteps[id].view(np.uint8).tobytes() for id in self._between(first, last))
+
+    def _between(self, first: int, last: int) -> list[int]:
+        with self._lock:
+            return self._ids[bisect.bisect_left(self._ids, first) : bisect.bisect_right(self._ids, last)]
+
+    def insert_episode(self, document: Document) -> None:
+        with self._lock:
+            if self._episodes.setdefault(document["_id"], document) != document:
+                raise RuntimeError(f"episode {document['_id']} was closed by a newer life of {document['worker']!r}")
+
+    def has_episode(self, episode: int) -> bool:
+        return episode in self._episodes
+
+    def episodes_after(self, run: str, watermarks: Mapping[int, int]) -> Sequence[Episode]:
+        with self._lock:
+            return [
+                episode_of(document)
+                for id, document in sorted(self._episodes.items())
+                if document["run"] == run and id > watermarks.get(document["writer"], -1)
+            ]
+
+    def insert_event(self, document: Document) -> None:
+        with self._lock:
+            self._events.append(document)
+
+    def events(self, run: str, kind: str | None = None) -> Sequence[Mapping[str, Any]]:
+        with self._lock:
+            return copy.deepcopy([e for e in self._events if e["run"] == run and kind in (None, e["kind"])])
+
+    def counts(self, run: str) -> Counts:
+        with self._lock:
+            episodes = [document for document in self._episodes.values() if document["run"] == run]
+            writers = {life.writer for life in self.lives(run)}
+            return Counts(
+                runs=int(run in self._runs),
+                episodes=len(episodes),
+                timesteps=sum(id >> _WRITER_SHIFT in writers for id in self._ids),
+                events=sum(event["run"] == run for event in self._events),
+                aborted=sum(document["ended"] == ABORTED for document in episodes),
+            )
+
+    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> bool:
+        with self._lock:
+            self.run(run)
+            if self.lease_holder(run) not in (None, holder):
+                return False
+            self._leases[run] = holder, time.monotonic() + seconds
+            return True
+
+    def release_lease(self, run: str, holder: str) -> None:
+        with self._lock:
+            if self.lease_holder(run) == holder:
+                del self._leases[run]
+
+    def lease_holder(self, run: str) -> str | None:
+        with self._lock:
+            holder, expires = self._leases.get(run, (None, 0.0))
+            return holder if time.monotonic() < expires else None
+
+    def close(self) -> None:
+        """Nothing to close: the documents live as long as this object."""

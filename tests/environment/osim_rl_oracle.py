@@ -55,6 +55,8 @@ def oracle(*, difficulty: int, seed: int, integrator: str, accuracy: float, mode
     try:
         dimensions, _, leg = model.partition("_")
         chosen = type("_ChosenEnv", (osim_rl.ProstheticsEnv,), {"model": dimensions, "prosthetic": leg == "pros"})
-        return chosen(visualize=False, integrator_accuracy=accuracy, difficulty=difficulty, seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # gym on the precision of its spaces
+            return chosen(visualize=False, integrator_accuracy=accuracy, difficulty=difficulty, seed=seed)
     finally:
         osim_rl.OsimModel = before
