@@ -1,4 +1,5 @@
-"""What a checkpoint store promises. Implementation: `s3.py`, the same code for a local endpoint and AWS.
+"""What a checkpoint store promises. Implementations, both over `store.py`: `s3.py` (the same code for a local endpoint
+and AWS), `memory.py` (tests and one-process runs).
 
 Layout under a run's prefix, every object immutable but the pointer:
 
@@ -6,6 +7,8 @@ Layout under a run's prefix, every object immutable but the pointer:
     runs/<run>/versions/<00000012>/learner.safetensors    everything a learner needs to go on
     runs/<run>/versions/<00000012>/manifest.json          sizes, SHA-256 sums, metadata; written after both
     runs/<run>/latest.json                                the pointer; written last
+
+One process publishes to a run: the learner that holds its lease. Many may read.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ class Blob:
     """One safetensors object: named arrays and JSON-able metadata."""
 
     tensors: Tensors
+    """Any shape; bool, integers of 8 to 64 bits, float16, float32 or float64."""
     metadata: Mapping[str, Any]
+    """JSON: text keys, no NaN or infinity (use None). Tuples come back as lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,11 @@ class CheckpointMissing(LookupError):
 
 
 class CheckpointStoreUnavailable(ConnectionError):
-    """The store cannot be reached or refuses the credentials. Says which."""
+    """The store cannot be reached, refuses the credentials or has no such bucket. Says which, without the secret."""
+
+
+class CheckpointConflict(RuntimeError):
+    """Another process published to the same run meanwhile. This version was given up; the other's stands."""
 
 
 class CheckpointStore(Protocol):
@@ -63,25 +72,35 @@ class CheckpointStore(Protocol):
 
         A crash in between leaves unreferenced objects, never a half-written version that someone reads; the number
         of such a leftover is not used again.
+
+        Raises: CheckpointConflict; ValueError when a name, tensor or metadata can not be stored.
         """
 
     def latest(self, run: str) -> Version | None:
-        """The version the pointer names; None before the first. Cheap enough to poll every second."""
+        """The version the pointer names; None before the first. Cheap enough to poll every second.
+
+        Raises: CheckpointCorrupt.
+        """
 
     def load(self, run: str, part: Part, number: int | None = None) -> tuple[Version, Blob]:
-        """Downloads and verifies one part of a version (default: the latest).
+        """Downloads and verifies one part of a version (default: the latest). The arrays are the caller's own.
 
         Raises: CheckpointMissing, CheckpointCorrupt.
         """
 
     def versions(self, run: str) -> Sequence[Version]:
-        """Complete versions (those with a manifest), oldest first."""
+        """Complete versions (those with a manifest), oldest first.
+
+        Raises: CheckpointCorrupt.
+        """
 
     def retain(self, run: str, *, last: int, keep: Sequence[int] = ()) -> Sequence[int]:
         """Deletes all but the newest `last` versions and those in `keep`; returns the numbers deleted.
 
-        Never deletes the version the pointer names.
+        Never deletes the version the pointer names. Leftovers of crashes older than that version go too.
         """
+
+    def close(self) -> None: ...
 
 
 def as_array(value: float | int) -> NDArray[np.float64]:

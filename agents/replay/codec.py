@@ -15,7 +15,9 @@ from agents.replay.contract import EpisodeTimesteps, timestep_id
 from environment.timestep import TimeStep
 
 Rows = NDArray[np.void]
-"""(N,) one structured row per document; the bytes between the fields hold the names and types."""
+"""(N,) one structured row per document; the bytes between the fields hold the names and types.
+
+Slice them, but never copy them: numpy copies the fields and leaves out what lies between."""
 
 _DOUBLE, _STRING, _BINARY, _BOOL, _DATE, _INT64 = 0x01, 0x02, 0x05, 0x08, 0x09, 0x12
 _VECTOR_SUBTYPE = 9
@@ -118,7 +120,6 @@ class TimestepCodec:
 
 def documents(rows: Rows) -> list[bytes]:
     """One BSON document per row."""
-    # As bytes: numpy copies structured arrays field by field and may leave out what lies between the fields.
     data = rows.view(np.uint8).tobytes()
     width = rows.dtype.itemsize
     return [data[start : start + width] for start in range(0, len(data), width)]

@@ -35,7 +35,9 @@ Purpose = Literal["explore", "train", "evaluate"]
 def episode_id(writer: int, number: int) -> int:
     """The id of a writer's `number`-th episode (from 0)."""
     if not 0 <= number < 1 << EPISODE_BITS:
-        raise ValueError(f"episode number {number} does not fit {EPISODE_BITS} bits; restart the worker for a new writer")
+        raise ValueError(
+            f"episode number {number} does not fit {EPISODE_BITS} bits; restart the worker for a new writer"
+        )
     if not 0 < writer < 1 << (63 - EPISODE_BITS - STEP_BITS):
         raise ValueError(f"writer number {writer} is outside 1..{(1 << (63 - EPISODE_BITS - STEP_BITS)) - 1}")
     return writer << EPISODE_BITS | number

@@ -12,9 +12,7 @@ RANGE_TOLERANCE = 1e-6
 """Of excitations and policy actions: float32 rounding of a bound, no more."""
 
 
-def check(
-    timestep: TimeStep, *, state_size: int, action_size: int, previous: int | None, ended: bool = False
-) -> None:
+def check(timestep: TimeStep, *, state_size: int, action_size: int, previous: int | None, ended: bool = False) -> None:
     """Passes a timestep that may follow step `previous` (None: one that may open an episode).
 
     `ended`: the previous timestep was terminated or truncated.
@@ -63,9 +61,12 @@ def _check_vector(name: str, values: NDArray[np.float32], size: int, step: int) 
             "wrong_width",
             f"step {step}: found {name} of shape {shape}, needed ({size},); likely a layout that is not the run's",
         )
-    # The log keeps float32: a float64 beyond its range would be stored as infinite.
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(np.asarray(values, dtype=np.float32))
+    stored = values
+    if values.dtype != np.float32:
+        # The log keeps float32: a float64 beyond its range would be stored as infinite.
+        with np.errstate(over="ignore"):
+            stored = np.asarray(values, dtype=np.float32)
+    finite = np.isfinite(stored)
     if not finite.all():
         index = int(np.argmin(finite))
         raise RefusedTimestep(

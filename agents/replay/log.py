@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from agents.replay.codec import TimestepCodec
-from agents.replay.contract import STEP_BITS, Episode, EpisodeTimesteps, Run, timestep_id
+from agents.replay.contract import STEP_BITS, Episode, EpisodeTimesteps, Replay, Run, timestep_id
 from agents.replay.documents import plain, run_document, run_of, utc_now
 from agents.replay.recovery import close_open_episodes
 from agents.replay.storage import Storage
@@ -19,7 +19,7 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNCHANGEABLE = ("layout_sha256", "task", "reward", "model_sha256")
 
 
-class Log(Storage):
+class Log(Storage, Replay):
     """The half of `Replay` that `MongoReplay` and `MemoryReplay` share."""
 
     def __init__(self) -> None:
@@ -63,9 +63,7 @@ class Log(Storage):
         return close_open_episodes(self, self._codec(run), run, self.lives(run))
 
     def event(self, run: str, process: str, kind: str, **details: Any) -> None:
-        self.insert_event(
-            {"run": run, "process": process, "kind": kind, "time": utc_now(), "details": plain(details)}
-        )
+        self.insert_event({"run": run, "process": process, "kind": kind, "time": utc_now(), "details": plain(details)})
 
     def timesteps(self, episode: Episode) -> EpisodeTimesteps:
         return self.timesteps_of([episode])[0]
@@ -110,6 +108,6 @@ def _refuse_gaps(episode: Episode, ids: np.ndarray[Any, np.dtype[np.int64]]) -> 
     missing = [step for step in range(episode.length + 1) if step not in there]
     shown = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
     raise LookupError(
-        f"episode {episode.id} of run {episode.run!r}: found {len(ids)} timesteps, needed {episode.length + 1}; missing "
-        f"steps {shown}; likely timesteps were deleted by hand"
+        f"episode {episode.id} of run {episode.run!r}: found {len(ids)} timesteps, needed {episode.length + 1}; "
+        f"missing steps {shown}; likely timesteps were deleted by hand"
     )

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from agents.replay.nstep import Transitions, held_actions, n_step
 
 Observe = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """(B, history+1, S) states oldest to newest, (B,) target age in s -> (B, O) observations."""
+TrainingReward = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""(T+1,) stored rewards -> (T+1,) rewards that are learned from."""
 TargetAge = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(T+1, S) states of an episode -> (T+1,) seconds since the target last changed."""
 
@@ -53,6 +56,7 @@ class Mirror:
         history: int,
         observe: Observe,
         target_age: TargetAge,
+        training_reward: TrainingReward = lambda reward: reward,
     ) -> None:
         """Raises: ValueError for a setting out of range, MemoryError when the ring would not fit: says the figures."""
         if capacity_timesteps < 2 or n_step < 1 or history < 0 or not 0.0 <= gamma <= 1.0:
@@ -69,7 +73,7 @@ class Mirror:
             )
         self.capacity = capacity_timesteps
         self._gamma, self._n, self._history = gamma, n_step, history
-        self._observe, self._target_age = observe, target_age
+        self._observe, self._target_age, self._training_reward = observe, target_age, training_reward
         self._state = np.empty((self.capacity, state_size), np.float32)
         self._action = np.empty((self.capacity, action_size), np.float32)
         self._age = np.empty(self.capacity, np.float32)
@@ -128,7 +132,7 @@ class Mirror:
             )
         if rows > self.capacity:
             raise ValueError(f"episode {episode.id} has {rows} timesteps, the mirror room for {self.capacity}")
-        held = held_actions(data.reward, data.decision, self._gamma)
+        held = held_actions(self._training_reward(data.reward), data.decision, self._gamma)
         found = n_step(held, terminated=bool(data.terminated[-1]), gamma=self._gamma, n=self._n)
         action = 2.0 * data.excitation - 1.0
         age = self._target_age(data.state)
@@ -174,6 +178,8 @@ class Mirror:
         """Takes every episode that is new in the log, except evaluations; returns the control steps that entered.
 
         Of a backlog longer than the mirror, only what fits is read.
+
+        Raises: ValueError when one episode alone does not fit; LookupError when the log has gaps.
         """
         new = _by_age(replay.episodes_after(run, self._watermarks))
         keep = _newest_that_fit([e for e in new if _is_experience(e)], self.capacity)
@@ -265,11 +271,12 @@ def _is_experience(episode: Episode) -> bool:
 
 def _by_age(episodes: Sequence[Episode]) -> list[Episode]:
     """By the time they finished, each writer's in order even if its clock was set back: the watermarks rely on it."""
-    latest: dict[int, Any] = {}
+    latest: dict[int, datetime] = {}
+    aged: list[tuple[datetime, int, Episode]] = []
     for episode in episodes:
         latest[episode.writer] = max(latest.get(episode.writer, episode.finished), episode.finished)
-        latest[-episode.id] = latest[episode.writer]
-    return sorted(episodes, key=lambda episode: (latest[-episode.id], episode.id))
+        aged.append((latest[episode.writer], episode.id, episode))
+    return [episode for _, _, episode in sorted(aged, key=lambda item: item[:2])]
 
 
 def _newest_that_fit(episodes: Sequence[Episode], capacity: int) -> set[int]:
@@ -277,6 +284,8 @@ def _newest_that_fit(episodes: Sequence[Episode], capacity: int) -> set[int]:
     kept: set[int] = set()
     rows = 0
     for episode in reversed(episodes):
+        if episode.length + 1 > capacity:
+            raise ValueError(f"episode {episode.id} has {episode.length + 1} timesteps, the mirror room for {capacity}")
         rows += episode.length + 1
         if rows > capacity:
             break

@@ -21,6 +21,7 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     DuplicateKeyError,
+    InvalidOperation,
     InvalidURI,
     OperationFailure,
     WriteConcernError,
@@ -47,6 +48,8 @@ _GOING_AWAY = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or hands over while it executes a batch."""
 _REFUSED_CREDENTIALS = {13: "asks for credentials", 18: "refuses the credentials"}
 _LONGEST_PAUSE_S = 2.0
+_SELECTION_MS = 500
+"""The driver's own wait for a server: short, so that the waiting is ours, and counted."""
 
 
 class MongoReplay(Log):
@@ -63,7 +66,7 @@ class MongoReplay(Log):
         connect_s: float = 10.0,
         patience_s: float | None = None,
     ) -> None:
-        """Connects, and creates the indexes.
+        """Connects within `connect_s`, and creates the indexes.
 
         `patience_s`: how long a later call waits for a server that went away; None waits for ever, until `close`.
 
@@ -90,45 +93,46 @@ class MongoReplay(Log):
         self._events.create_index([("run", ASCENDING), ("time", ASCENDING)])
         self._events.create_index("writer", unique=True, partialFilterExpression={"writer": {"$exists": True}})
 
-    def _patiently(self, operation: Callable[[bool], _T]) -> _T:
-        """Calls `operation(again)` until the server has answered; `again` is true when an earlier call may have
-        succeeded without our hearing of it."""
-        started, pause_s, again = time.monotonic(), 0.05, False
+    def _patiently(self, operation: Callable[[], _T]) -> _T:
+        """Calls `operation` until the server answers. An earlier call may have succeeded without our hearing of it."""
+        started, pause_s, away = time.monotonic(), 0.05, False
         while True:
             try:
-                result = operation(again)
-            except (ConnectionFailure, WTimeoutError, WriteConcernError) as error:
+                result = operation()
+            except (ConnectionFailure, WTimeoutError, WriteConcernError, InvalidOperation) as error:
+                if isinstance(error, InvalidOperation) and not self._closed.is_set():
+                    raise
                 away_s = time.monotonic() - started
-                if not again:
+                if not away:
                     _log.warning("replay store is away, waiting: %s", type(error).__name__)
                 if self._closed.is_set() or (self._patience_s is not None and away_s > self._patience_s):
                     self.waited_s += away_s
                     raise ReplayUnavailable(f"the replay store did not answer for {away_s:.1f} s") from error
-                again = True
+                away = True
                 self._closed.wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 continue
-            if again:
+            if away:
                 self.waited_s += time.monotonic() - started
                 _log.warning("replay store is back after %.1f s", time.monotonic() - started)
             return result
 
     def insert_run(self, document: Document) -> bool:
         try:
-            self._patiently(lambda _: self._runs.insert_one(document))
+            self._patiently(lambda: self._runs.insert_one(document))
         except DuplicateKeyError:
             return False
         return True
 
     def run_document(self, name: str) -> Mapping[str, Any] | None:
-        return self._patiently(lambda _: self._runs.find_one({"_id": name}))
+        return self._patiently(lambda: self._runs.find_one({"_id": name}))
 
     def run_names(self) -> Sequence[str]:
-        found = self._patiently(lambda _: list(self._runs.find({}, {"_id": True}).sort("_id")))
+        found = self._patiently(lambda: list(self._runs.find({}, {"_id": True}).sort("_id")))
         return [document["_id"] for document in found]
 
     def claim_writer(self, run: str, worker: str) -> int:
-        def claim(again: bool) -> int:
+        def claim() -> int:
             # A number that was claimed without our hearing of it stays unused, which is harmless.
             newest = self._events.find_one({"writer": {"$exists": True}}, sort=[("writer", DESCENDING)])
             number = 1 + (newest["writer"] if newest else 0)
@@ -144,41 +148,41 @@ class MongoReplay(Log):
 
     def lives(self, run: str) -> Sequence[Life]:
         query = {"run": run, "writer": {"$exists": True}}
-        found = self._patiently(lambda _: list(self._events.find(query).sort("writer")))
+        found = self._patiently(lambda: list(self._events.find(query).sort("writer")))
         return [Life(event["writer"], event["process"], event.get("open")) for event in found]
 
     def note_open(self, writer: int, document: Document) -> None:
         # Not waiting for the journal costs no safety: the journal is in order, and the timesteps follow.
-        self._patiently(lambda _: self._notes.update_one({"writer": writer}, {"$set": {"open": document}}))
+        self._patiently(lambda: self._notes.update_one({"writer": writer}, {"$set": {"open": document}}))
 
     def insert_timesteps(self, rows: Rows, *, again: bool) -> None:
         batch = [RawBSONDocument(document) for document in documents(rows)]
         tried = again
 
-        def insert(again: bool) -> None:
+        def insert() -> None:
+            nonlocal tried
+            tried_before, tried = tried, True
             try:
                 self._timesteps.insert_many(batch, ordered=False)
             except BulkWriteError as error:
-                _judge(error, tried or again)
+                _judge(error, tried_before)
 
         self._patiently(insert)
 
     def mark_truncated(self, timestep: int) -> None:
         change = {"$set": {"truncated": True}}
-        self._patiently(lambda _: self._timesteps.update_one({"_id": timestep}, change))
+        self._patiently(lambda: self._timesteps.update_one({"_id": timestep}, change))
 
     def delete_timesteps(self, ids: Sequence[int]) -> None:
-        self._patiently(lambda _: self._timesteps.delete_many({"_id": {"$in": list(ids)}}))
+        self._patiently(lambda: self._timesteps.delete_many({"_id": {"$in": list(ids)}}))
 
     def last_timestep(self, writer: int) -> int | None:
         query = {"_id": {"$gte": writer << _WRITER_SHIFT, "$lt": (writer + 1) << _WRITER_SHIFT}}
-        newest = self._patiently(
-            lambda _: self._timesteps.find_one(query, {"_id": True}, sort=[("_id", DESCENDING)])
-        )
+        newest = self._patiently(lambda: self._timesteps.find_one(query, {"_id": True}, sort=[("_id", DESCENDING)]))
         return None if newest is None else int(newest["_id"])
 
     def read_timesteps(self, first: int, last: int) -> bytes:
-        def read(again: bool) -> bytes:
+        def read() -> bytes:
             cursor = self._timesteps.find_raw_batches(
                 {"_id": {"$gte": first, "$lte": last}},
                 sort=[("_id", ASCENDING)],
@@ -191,9 +195,9 @@ class MongoReplay(Log):
 
     def insert_episode(self, document: Document) -> None:
         try:
-            self._patiently(lambda _: self._episodes.insert_one(document))
+            self._patiently(lambda: self._episodes.insert_one(document))
         except DuplicateKeyError:
-            stored = self._patiently(lambda _: self._episodes.find_one({"_id": document["_id"]}))
+            stored = self._patiently(lambda: self._episodes.find_one({"_id": document["_id"]}))
             if stored != document:
                 raise RuntimeError(
                     f"episode {document['_id']} was closed by a newer life of {document['worker']!r}; "
@@ -201,19 +205,19 @@ class MongoReplay(Log):
                 ) from None
 
     def has_episode(self, episode: int) -> bool:
-        return self._patiently(lambda _: self._episodes.find_one({"_id": episode}, {"_id": True})) is not None
+        return self._patiently(lambda: self._episodes.find_one({"_id": episode}, {"_id": True})) is not None
 
     def episodes_after(self, run: str, watermarks: Mapping[int, int]) -> Sequence[Episode]:
         known = [int(writer) for writer in watermarks]
         newer = [{"run": run, "writer": int(writer), "_id": {"$gt": int(id)}} for writer, id in watermarks.items()]
         query = {"$or": [*newer, {"run": run, "writer": {"$nin": known}}]}
-        found = self._patiently(lambda _: list(self._episodes.find(query)))
+        found = self._patiently(lambda: list(self._episodes.find(query)))
         return sorted(map(episode_of, found), key=lambda episode: episode.id)
 
     def insert_event(self, document: Document) -> None:
         event = {"_id": ObjectId(), **document}
         try:
-            self._patiently(lambda _: self._events.insert_one(event))
+            self._patiently(lambda: self._events.insert_one(event))
         except DuplicateKeyError:
             # Its id is fresh: an attempt we did not hear of has stored it.
             return
@@ -221,7 +225,7 @@ class MongoReplay(Log):
     def events(self, run: str, kind: str | None = None) -> Sequence[Mapping[str, Any]]:
         query = {"run": run} if kind is None else {"run": run, "kind": kind}
         order = [("time", ASCENDING), ("_id", ASCENDING)]
-        return self._patiently(lambda _: list(self._events.find(query, {"_id": False}).sort(order)))
+        return self._patiently(lambda: list(self._events.find(query, {"_id": False}).sort(order)))
 
     def counts(self, run: str) -> Counts:
         query = {"run": run}
@@ -235,7 +239,7 @@ class MongoReplay(Log):
         )
 
     def _count(self, collection: Any, query: Mapping[str, Any]) -> int:
-        return self._patiently(lambda _: int(collection.count_documents(query)))
+        return self._patiently(lambda: int(collection.count_documents(query)))
 
     # The learner's lease, by the server's clock: those of two machines may differ.
 
@@ -248,16 +252,16 @@ class MongoReplay(Log):
         ]
         expires = {"$add": ["$$NOW", round(seconds * 1000)]}
         change = [{"$set": {"learner": {"holder": {"$literal": holder}, "expires": expires}}}]
-        taken = self._patiently(lambda _: self._runs.find_one_and_update({"_id": run, "$or": free}, change))
+        taken = self._patiently(lambda: self._runs.find_one_and_update({"_id": run, "$or": free}, change))
         return taken is not None
 
     def release_lease(self, run: str, holder: str) -> None:
         query = {"_id": run, "learner.holder": holder}
-        self._patiently(lambda _: self._runs.update_one(query, {"$set": {"learner": None}}))
+        self._patiently(lambda: self._runs.update_one(query, {"$set": {"learner": None}}))
 
     def lease_holder(self, run: str) -> str | None:
         query = {"_id": run, "$expr": {"$gt": ["$learner.expires", "$$NOW"]}}
-        found = self._patiently(lambda _: self._runs.find_one(query))
+        found = self._patiently(lambda: self._runs.find_one(query))
         return None if found is None else str(found["learner"]["holder"])
 
     def close(self) -> None:
@@ -271,7 +275,7 @@ def _connect(uri: str, connect_s: float) -> MongoClient[Document]:
         client: MongoClient[Document] = MongoClient(
             uri,
             tz_aware=True,
-            serverSelectionTimeoutMS=round(connect_s * 1000),
+            serverSelectionTimeoutMS=_SELECTION_MS,
             connectTimeoutMS=round(connect_s * 1000),
             socketTimeoutMS=60_000,
             appname="replay",
@@ -282,12 +286,16 @@ def _connect(uri: str, connect_s: float) -> MongoClient[Document]:
             "MONGODB_URI is not valid; needed mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with the special "
             "characters of user and password percent-encoded"
         ) from None
-    try:
-        client.admin.command("ping")
-    except (OperationFailure, ConnectionFailure) as error:
-        client.close()
-        raise _unavailable(uri, error) from error
-    return client
+    deadline = time.monotonic() + connect_s
+    while True:
+        try:
+            client.admin.command("ping")
+        except (OperationFailure, ConnectionFailure) as error:
+            if isinstance(error, OperationFailure) or time.monotonic() > deadline:
+                client.close()
+                raise _unavailable(uri, error) from error
+        else:
+            return client
 
 
 def _unavailable(uri: str, error: Exception) -> ReplayUnavailable:

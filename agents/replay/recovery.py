@@ -64,7 +64,7 @@ def _rebuild(run: str, life: Life, episode: int, rows: Rows) -> Episode:
         run=run,
         worker=life.worker,
         writer=life.writer,
-        start=_start(life.open_episode, episode, rows),
+        start=_start(life.open_episode, episode),
         length=length,
         episode_return=episode_return,
         reward_terms={UNSPLIT: episode_return},
@@ -77,7 +77,7 @@ def _rebuild(run: str, life: Life, episode: int, rows: Rows) -> Episode:
     )
 
 
-def _start(note: Mapping[str, Any] | None, episode: int, rows: Rows) -> EpisodeStart:
+def _start(note: Mapping[str, Any] | None, episode: int) -> EpisodeStart:
     if note is None or note["episode"] != episode:
         raise LookupError(
             f"episode {episode} has timesteps, but its writer noted episode {note and note['episode']} as its newest; "
@@ -88,6 +88,4 @@ def _start(note: Mapping[str, Any] | None, episode: int, rows: Rows) -> EpisodeS
 
 def _note(storage: Storage, run: str, life: Life, kind: str, **details: Any) -> None:
     details["writer"] = life.writer
-    storage.insert_event(
-        {"run": run, "process": life.worker, "kind": kind, "time": utc_now(), "details": details}
-    )
+    storage.insert_event({"run": run, "process": life.worker, "kind": kind, "time": utc_now(), "details": details})

@@ -37,6 +37,8 @@ class _Open:
     noted: bool = False
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Reason -> how often, and the first message."""
+    document: Episode | None = None
+    """Set once the store may have it: an interrupted `end` must not be followed by another document."""
 
     @property
     def over(self) -> bool:
@@ -124,7 +126,16 @@ class LogWriter:
             else:
                 self._storage.mark_truncated(timestep_id(episode.id, episode.last.step))
         self._flush(episode)
-        closed = Episode(
+        if episode.document is None:
+            episode.document = self._document(episode, ended, terms, step_ms_mean)
+        closed = episode.document
+        self._storage.insert_episode(episode_document(closed))
+        self._open = None
+        self._note_refusals(episode.refused, episode=episode.id)
+        return closed
+
+    def _document(self, episode: _Open, ended: str, terms: dict[str, float], step_ms_mean: float) -> Episode:
+        return Episode(
             id=episode.id,
             run=self._run,
             worker=self._worker,
@@ -140,10 +151,6 @@ class LogWriter:
             started=episode.started,
             finished=utc_now(),
         )
-        self._storage.insert_episode(episode_document(closed))
-        self._open = None
-        self._note_refusals(episode.refused, episode=episode.id)
-        return closed
 
     def _check(self, timestep: TimeStep, *, previous: int | None, ended: bool = False) -> None:
         codec = self._codec

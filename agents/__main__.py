@@ -1,0 +1,211 @@
+"""`python -m agents …`: one process each.
+
+    create     make a run from a configuration
+    explore    random actions until the run has enough random timesteps
+    rollout    a rollout worker
+    learn      the learner
+    evaluate   score published checkpoints, in the background or one of them once
+
+The services are those that `.env` and the environment name (see `.env.example`); `python -m infra up` starts local
+ones. `python -m infra run` starts all of these processes together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
+from agents.config import RunConfig, check_run_name, data_dir, load_config
+from agents.connections import Connections, ConnectionsMissing
+from agents.plain import ConfigError
+from agents.policy import PolicyMismatch
+from agents.replay.contract import ReplayUnavailable
+from agents.stopping import StopFlag, stop_on_signals
+from agents.telemetry import Telemetry, set_up_logging
+
+log = logging.getLogger(__name__)
+
+_CLEAR = (
+    ConfigError,
+    ConnectionsMissing,
+    ReplayUnavailable,
+    CheckpointStoreUnavailable,
+    CheckpointMissing,
+    CheckpointCorrupt,
+    PolicyMismatch,
+    FileNotFoundError,
+    MemoryError,
+    KeyError,
+    ValueError,
+)
+"""Errors whose message says what to do: the user gets the sentence, not the traceback."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0 after a clean end, 1 with one sentence on stderr otherwise."""
+    options = _parser().parse_args(arguments)
+    set_up_logging()
+    stop = stop_on_signals()
+    command: Callable[[argparse.Namespace, StopFlag], None] = options.command
+    try:
+        command(options, stop)
+    except _CLEAR as error:
+        if options.traceback:
+            raise
+        print(f"{options.name}: {error.args[0] if error.args else error}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        from agents.learner import LeaseLost
+        from agents.training import RunIsTaken
+
+        if options.traceback or not isinstance(error, (LeaseLost, RunIsTaken)):
+            raise
+        print(f"{options.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@dataclass
+class Session:
+    """What every command opens first."""
+
+    run_name: str
+    process: str
+
+    def __post_init__(self) -> None:
+        from agents.build import open_replay, open_store
+
+        check_run_name(self.run_name)
+        connections = Connections.from_environment()
+        self.replay = open_replay(connections)
+        self.store = open_store(connections)
+        self.run = self.replay.run(self.run_name)
+        self.config = RunConfig.of(self.run.config)
+        self.telemetry = Telemetry(data_dir() / "runs" / self.run_name, self.process)
+
+    def close(self) -> None:
+        self.telemetry.close()
+        self.replay.close()
+
+
+def create(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Makes the run, or checks that the one of that name fits."""
+    from agents.build import create_run, open_replay
+
+    config = load_config(options.config, options.set)
+    replay = open_replay(Connections.from_environment())
+    run = create_run(options.run, config, replay)
+    replay.close()
+    if options.config or options.set:
+        _refuse_other_settings(run.name, dict(run.config), config.plain())
+    print(f"run {run.name}: {run.task}, {len(run.state_names)} numbers a state, {run.physics}")
+
+
+def rollout(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Plays episodes with the newest policy until stopped."""
+    from agents.worker import Rollouts
+
+    session = Session(options.run, options.process or f"{socket.gethostname()}-{options.worker}")
+    work = Rollouts(session.run, session.config, session.replay, session.store, session.telemetry)
+    wanted: int | None = options.episodes
+    work.work(options.worker, options.workers, stop, lambda: wanted is not None and work.episodes >= wanted)
+    session.close()
+
+
+def explore(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Random actions until the run has the wanted number of timesteps."""
+    from agents.worker import Rollouts
+
+    session = Session(options.run, options.process or f"{socket.gethostname()}-explorer")
+    wanted = options.timesteps or session.config.replay.explore_timesteps
+    work = Rollouts(session.run, session.config, session.replay, None, session.telemetry)
+    work.work(0, 1, stop, lambda: session.replay.counts(options.run).timesteps >= wanted)
+    session.close()
+
+
+def learn(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Trains the run, going on from its newest checkpoint."""
+    from agents.training import train_run
+
+    session = Session(options.run, "learner")
+    learner = train_run(session.run, session.config, session.replay, session.store, session.telemetry, stop)
+    log.info("stopped after %d updates", learner.updates)
+    session.close()
+
+
+def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Scores checkpoints beside the baselines on the same seeds."""
+    from dataclasses import replace
+
+    from agents.policy import Policy
+    from agents.scoring import Scorer, score_published
+
+    session = Session(options.run, options.process or ("evaluator" if options.version is None else "evaluator-once"))
+    seeds = tuple(options.seeds or session.config.evaluation.seeds)
+    evaluation = replace(session.config.evaluation, official=options.official or session.config.evaluation.official)
+    config = replace(session.config, evaluation=replace(evaluation, seeds=seeds))
+    scorer = Scorer(session.run, config, session.replay, session.telemetry, stop)
+    if options.version is None and not options.once:
+        score_published(scorer, session.store, session.run.name, seeds, lambda: stop.wait(1.0))
+    else:
+        version, blob = session.store.load(session.run.name, "policy", options.version)
+        policy = Policy.from_blob(blob, version=version.number)
+        found = scorer.evaluate(policy, seeds).facts() | {"version": version.number, "physics": scorer.physics}
+        print(json.dumps({"policy": found} | scorer.baselines(seeds), indent=2))
+    scorer.close()
+    session.close()
+
+
+def _refuse_other_settings(run: str, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    """A run keeps the configuration it was made with; other settings must not be ignored in silence."""
+    for section, settings in asked.items():
+        for name, value in settings.items():
+            found = stored.get(section, {}).get(name)
+            if found != value:
+                raise ConfigError(
+                    f"run {run!r} exists with {section}.{name} = {found!r}, asked for is {value!r}; a run keeps its "
+                    "settings: choose another name, or leave the setting out to go on with this run"
+                )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m agents", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def command(function: Callable[[argparse.Namespace, StopFlag], None]) -> argparse.ArgumentParser:
+        added = commands.add_parser(function.__name__, help=(function.__doc__ or "").rstrip("."), description=function.__doc__)
+        added.set_defaults(command=function)
+        added.add_argument("--run", required=True, metavar="NAME", help="the run's name")
+        added.add_argument("--process", metavar="NAME", help="name of this process in logs and events")
+        added.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
+        return added
+
+    made = command(create)
+    made.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
+    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128")
+    worker = command(rollout)
+    worker.add_argument("--worker", type=int, default=0, metavar="K", help="its place on the noise ladder, from 0")
+    worker.add_argument("--workers", type=int, default=1, metavar="N", help="how many workers share the ladder")
+    worker.add_argument("--episodes", type=int, metavar="N", help="stop after so many")
+    command(explore).add_argument("--timesteps", type=int, metavar="N", help="in the log of the run when done")
+    command(learn)
+    scoring = command(evaluate)
+    scoring.add_argument("--version", type=int, metavar="N", help="score this version once (default: follow the newest)")
+    scoring.add_argument("--once", action="store_true", help="score the newest version once")
+    scoring.add_argument("--official", action="store_true", help="integrate as osim-rl does: comparable with the challenge")
+    scoring.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="of the episodes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

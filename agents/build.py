@@ -1,0 +1,179 @@
+"""The only wiring: configuration and connections -> objects. Everything else knows contracts."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import agents
+from agents.checkpoints.s3 import S3Checkpoints
+from agents.config import RunConfig, check_run_name
+from agents.connections import Connections
+from agents.ddpg import build_algorithm, build_config
+from agents.learner import Learner
+from agents.policy import PolicyContract
+from agents.replay.contract import Replay, Run
+from agents.replay.mirror import Mirror
+from agents.replay.mongo import MongoReplay
+from environment import targets
+from environment.config import EnvironmentConfig
+from environment.observations import Observation, observation
+from environment.prosthetics import ProstheticsEnv
+from environment.state import TARGET_VELOCITY, Entry, StateLayout
+
+log = logging.getLogger(__name__)
+
+
+def open_replay(connections: Connections) -> MongoReplay:
+    """The durable log. Raises: ReplayUnavailable."""
+    return MongoReplay(connections.mongodb_uri, connections.mongodb_database)
+
+
+def open_store(connections: Connections) -> S3Checkpoints:
+    """The checkpoint store, its bucket made if it is missing. Raises: CheckpointStoreUnavailable."""
+    store = S3Checkpoints(connections.s3_bucket, connections.s3_endpoint)
+    store.ensure_bucket()
+    return store
+
+
+def describe_run(name: str, config: RunConfig, environment: ProstheticsEnv) -> Run:
+    """What the log keeps of a run."""
+    layout = environment.layout
+    return Run(
+        name=check_run_name(name),
+        config=config.plain(),
+        task=config.environment.task,
+        physics=environment.physics.name,
+        model_sha256=environment.physics.model_sha256,
+        state_names=layout.names,
+        state_units=layout.units,
+        action_names=environment.physics.muscles,
+        observation=environment.observe.name,
+        reward=environment.reward.name,
+        code_version=code_version(),
+        layout_sha256=layout.sha256,
+    )
+
+
+def create_run(name: str, config: RunConfig, replay: Replay) -> Run:
+    """Opens the run of that name, or makes it. A stored run keeps its own configuration.
+
+    Raises: ValueError when the stored run does not fit `config`.
+    """
+    environment = ProstheticsEnv(config.environment)
+    try:
+        return replay.open_run(describe_run(name, config, environment))
+    finally:
+        environment.close()
+
+
+def layout_of(run: Run) -> StateLayout:
+    """The layout of a run's stored states, without a simulator."""
+    entries = zip(run.state_names, run.state_units, strict=True)
+    return StateLayout(tuple(Entry(name, unit) for name, unit in entries))
+
+
+def contract_of(run: Run, config: RunConfig) -> PolicyContract:
+    """What a policy of this run sees and moves."""
+    observe = observation(config.environment.observation, layout_of(run))
+    return PolicyContract(
+        layout_sha256=run.layout_sha256,
+        observation=observe.name,
+        observation_size=len(observe.names),
+        action_size=len(run.action_names),
+        frame_skip=config.environment.frame_skip,
+        bins=config.environment.bins,
+        action_names=tuple(run.action_names),
+        task=run.task,
+    )
+
+
+def build_environment(config: EnvironmentConfig, run: Run) -> ProstheticsEnv:
+    """An environment of the run.
+
+    Raises: ValueError when this machine's simulator describes its states otherwise than the run's.
+    """
+    environment = ProstheticsEnv(config)
+    if environment.layout.sha256 != run.layout_sha256:
+        raise ValueError(
+            f"run {run.name!r} stores states of another layout than this machine's simulator gives; "
+            "is another version of OpenSim or osim-rl installed here?"
+        )
+    return environment
+
+
+def evaluation_environment(config: RunConfig, run: Run) -> ProstheticsEnv:
+    """The run's task without shaping and early aborts; integrated as osim-rl does it if the configuration says so."""
+    plain = dataclasses.replace(config.environment, shaping={}, aborts=())
+    return build_environment(plain.official() if config.evaluation.official else plain, run)
+
+
+def build_mirror(config: RunConfig, run: Run) -> Mirror:
+    """The learner's memory. Raises: MemoryError with the figures when it does not fit."""
+    layout = layout_of(run)
+    observe: Observation = observation(config.environment.observation, layout)
+    target = layout.where(TARGET_VELOCITY)
+    scale, offset = config.learner.reward_scale, config.learner.reward_offset
+
+    def target_age(states: NDArray[np.float32]) -> NDArray[np.float32]:
+        return targets.age_s(states[:, target])
+
+    def training_reward(reward: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scale * (reward + offset)
+
+    size = Mirror.bytes_needed(config.replay.capacity_timesteps, layout.size, len(run.action_names))
+    log.info("the mirror takes up to %.2f GB for %d timesteps", size / 1e9, config.replay.capacity_timesteps)
+    return Mirror(
+        capacity_timesteps=config.replay.capacity_timesteps,
+        state_size=layout.size,
+        action_size=len(run.action_names),
+        gamma=config.replay.gamma,
+        n_step=config.replay.n_step,
+        history=observe.history,
+        observe=observe,
+        target_age=target_age,
+        training_reward=training_reward,
+    )
+
+
+def build_learner(config: RunConfig, run: Run) -> Learner:
+    """A fresh learner of the run, on the device that the configuration names."""
+    torch.set_num_threads(config.learner.threads)
+    contract = contract_of(run, config)
+    choice = config.algorithm
+    algorithm = build_algorithm(
+        choice.name,
+        contract.observation_size,
+        contract.action_size,
+        settings=build_config(choice.name, {**choice.settings, "bins": config.environment.bins}),
+        device=device(config.learner.device),
+        seed=config.learner.seed,
+    )
+    return Learner(config, algorithm, build_mirror(config, run), contract)
+
+
+def device(wanted: str) -> torch.device:
+    """`auto` is the GPU where there is one. Raises: ValueError when a GPU is asked for and there is none."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("learner.device asks for a GPU, but torch sees none here; use auto or cpu")
+    return torch.device(wanted)
+
+
+def code_version() -> str:
+    """The package's version, with the commit where this is a git checkout."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return agents.__version__
+    return f"{agents.__version__}+{found.stdout.strip()}"

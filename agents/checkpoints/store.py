@@ -1,0 +1,216 @@
+"""Immutable versions and one pointer, over any object store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.checkpoints.contract import (
+    Blob,
+    CheckpointConflict,
+    CheckpointCorrupt,
+    CheckpointMissing,
+    Part,
+    Version,
+)
+from agents.checkpoints.format import decode, encode, sha256
+from agents.checkpoints.manifest import PARTS, Manifest, Pointer, StoredPart
+from agents.checkpoints.objects import Objects
+
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NUMBER = re.compile(r"[0-9]{8,}")
+
+
+class VersionedCheckpoints:
+    """Implements `CheckpointStore`. Safe to share between threads that read.
+
+    Two publishers of one run would take the same number. Each looks for the other just before its manifest and again
+    before the pointer, and gives up with CheckpointConflict; a gap of one request remains, which the learner's lease
+    closes. Parts that got mixed in it fail their checksums; nobody acts with them.
+    """
+
+    def __init__(self, objects: Objects, prefix: str = "runs") -> None:
+        self._objects = objects
+        self._prefix = prefix.strip("/")
+        self._latest: dict[str, tuple[str, Manifest]] = {}
+        """Run -> the pointer's ETag when it was last read, and the manifest it led to."""
+
+    def publish(self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> Version:
+        """Writes the next version: both parts, the manifest, then the pointer."""
+        check_run_name(run)
+        encoded: dict[Part, bytes] = {"policy": encode(policy), "learner": encode(learner)}
+        before = self._pointer(run)
+        number = 1 + max(self._numbers(run), default=0)
+        if before is not None:
+            number = max(number, before[1].number + 1)
+        version = Version(run, number, datetime.now(UTC), dict(metadata))
+        manifest = Manifest(version, {part: StoredPart.of(data) for part, data in encoded.items()}).encode()
+
+        for part, data in encoded.items():
+            self._objects.put(self._part_key(run, number, part), data)
+        self._refuse_conflict(run, number, before)
+        if self._objects.get(self._manifest_key(run, number)) is not None:
+            raise _conflict(run, number, f"version {number} appeared")
+        self._objects.put(self._manifest_key(run, number), manifest)
+        self._refuse_conflict(run, number, before)
+        self._objects.put(self._pointer_key(run), Pointer(number, sha256(manifest)).encode())
+        return version
+
+    def latest(self, run: str) -> Version | None:
+        """The version the pointer names; None before the first. One request without a body while nothing changes."""
+        check_run_name(run)
+        manifest = self._latest_manifest(run)
+        return None if manifest is None else manifest.version
+
+    def load(self, run: str, part: Part, number: int | None = None) -> tuple[Version, Blob]:
+        """Downloads and verifies one part of a version (default: the latest)."""
+        check_run_name(run)
+        if part not in PARTS:
+            raise ValueError(f"found part {part!r}, needed one of {', '.join(PARTS)}")
+        if number is not None:
+            return self._load(self._manifest(run, number), part)
+        manifest = self._latest_manifest(run)
+        while manifest is not None:
+            try:
+                return self._load(manifest, part)
+            except CheckpointMissing:
+                # A slow reader: a newer version was published and this one deleted. Read the newer one.
+                newer = self._latest_manifest(run)
+                if newer == manifest:
+                    raise
+                manifest = newer
+        runs = ", ".join(self._objects.folders(f"{self._prefix}/")) or "none"
+        raise CheckpointMissing(f"run {run!r} has no checkpoint yet; runs with checkpoints: {runs}")
+
+    def versions(self, run: str) -> Sequence[Version]:
+        """Complete versions (those with a manifest), oldest first."""
+        check_run_name(run)
+        found = []
+        for number in self._numbers(run):
+            key = self._manifest_key(run, number)
+            stored = self._objects.get(key)
+            if stored is not None:
+                found.append(Manifest.decode(stored.data, key, run=run, number=number).version)
+        return found
+
+    def retain(self, run: str, *, last: int, keep: Sequence[int] = ()) -> Sequence[int]:
+        """Deletes all but the newest `last` versions and those in `keep`; returns the numbers deleted."""
+        check_run_name(run)
+        if last < 0:
+            raise ValueError(f"found last={last}, needed 0 or more versions to keep")
+        pointer = self._pointer(run)
+        latest = 0 if pointer is None else pointer[1].number
+        numbers = self._numbers(run)
+        complete = [n for n in numbers if self._objects.etag(self._manifest_key(run, n)) is not None]
+        kept = {latest, *keep, *complete[len(complete) - min(last, len(complete)) :]}
+        # A newer leftover may be a publication in progress.
+        leftovers = {n for n in numbers if n < latest} - set(complete)
+        deleted = sorted((set(complete) - kept) | leftovers)
+        for number in deleted:
+            # The manifest first: a half-deleted version must not look complete.
+            self._objects.delete(self._manifest_key(run, number))
+            for part in PARTS:
+                self._objects.delete(self._part_key(run, number, part))
+        return deleted
+
+    def close(self) -> None:
+        """Gives back connections."""
+        self._objects.close()
+
+    def _latest_manifest(self, run: str) -> Manifest | None:
+        cached = self._latest.get(run)
+        if cached is not None and self._objects.etag(self._pointer_key(run)) == cached[0]:
+            return cached[1]
+        named = self._pointer(run)
+        while named is not None:
+            etag, pointer = named
+            key = self._manifest_key(run, pointer.number)
+            stored = self._objects.get(key)
+            if stored is not None:
+                manifest = _verified(stored.data, key, pointer, self._pointer_key(run), run)
+                self._latest[run] = etag, manifest
+                return manifest
+            named = self._pointer(run)
+            if named is not None and named[0] == etag:
+                raise CheckpointMissing(
+                    f"{key} is gone, but {self._pointer_key(run)} names version {pointer.number} as the latest; "
+                    f"likely it was deleted by hand. {self._existing(run)}"
+                )
+        return None
+
+    def _manifest(self, run: str, number: int) -> Manifest:
+        key = self._manifest_key(run, number)
+        stored = self._objects.get(key)
+        if stored is None:
+            raise CheckpointMissing(f"run {run!r} has no version {number}. {self._existing(run)}")
+        return Manifest.decode(stored.data, key, run=run, number=number)
+
+    def _load(self, manifest: Manifest, part: Part) -> tuple[Version, Blob]:
+        version = manifest.version
+        key = self._part_key(version.run, version.number, part)
+        stored = self._objects.get(key)
+        if stored is None:
+            raise CheckpointMissing(
+                f"{key} is gone, but its manifest is there; likely it was deleted by hand. "
+                f"{self._existing(version.run)}"
+            )
+        manifest.parts[part].check(stored.data, key)
+        return version, decode(stored.data, key)
+
+    def _pointer(self, run: str) -> tuple[str, Pointer] | None:
+        """With its ETag."""
+        key = self._pointer_key(run)
+        stored = self._objects.get(key)
+        return None if stored is None else (stored.etag, Pointer.decode(stored.data, key))
+
+    def _refuse_conflict(self, run: str, number: int, before: tuple[str, Pointer] | None) -> None:
+        now = self._pointer(run)
+        if now != before:
+            event = "the pointer was deleted" if now is None else f"version {now[1].number} was published"
+            raise _conflict(run, number, event)
+
+    def _numbers(self, run: str) -> list[int]:
+        """Of all versions, complete or not, ascending."""
+        names = self._objects.folders(f"{self._prefix}/{run}/versions/")
+        return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
+
+    def _existing(self, run: str) -> str:
+        numbers = self._numbers(run)
+        complete = [n for n in numbers if self._objects.etag(self._manifest_key(run, n)) is not None]
+        return f"Versions that exist: {', '.join(map(str, complete)) or 'none'}"
+
+    def _pointer_key(self, run: str) -> str:
+        return f"{self._prefix}/{run}/latest.json"
+
+    def _manifest_key(self, run: str, number: int) -> str:
+        return f"{self._prefix}/{run}/versions/{number:08d}/manifest.json"
+
+    def _part_key(self, run: str, number: int, part: Part) -> str:
+        return f"{self._prefix}/{run}/versions/{number:08d}/{part}.safetensors"
+
+
+def check_run_name(run: str) -> None:
+    """Raises: ValueError unless the name can be a part of an object's key."""
+    if not _RUN.fullmatch(run):
+        raise ValueError(
+            f"found run name {run!r}, needed 1 to 100 letters, digits, '-', '_' or '.', the first a letter or digit"
+        )
+
+
+def _verified(data: bytes, key: str, pointer: Pointer, pointer_key: str, run: str) -> Manifest:
+    found = sha256(data)
+    if found != pointer.manifest_sha256:
+        raise CheckpointCorrupt(
+            f"{key} is corrupt: found SHA-256 {found[:12]}…, {pointer_key} says {pointer.manifest_sha256[:12]}…; "
+            "it was not used"
+        )
+    return Manifest.decode(data, key, run=run, number=pointer.number)
+
+
+def _conflict(run: str, number: int, event: str) -> CheckpointConflict:
+    return CheckpointConflict(
+        f"gave up version {number} of run {run!r}: {event} meanwhile; needed to be the only publisher. "
+        "Likely two learners train this run, or this one lost its lease"
+    )

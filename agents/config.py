@@ -1,0 +1,192 @@
+"""The whole configuration of a run: frozen, checked when made, one TOML file for command line and notebooks.
+
+    [environment]
+    task = "prosthetics-round2"
+    [learner]
+    batch_size = 256
+
+Every setting has a default, so an empty file is a valid one. Secrets are not here; they come from the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.ddpg import build_config
+from agents.exploration import ExplorationConfig
+from agents.plain import ConfigError, from_plain, to_plain, with_settings
+from environment.config import EnvironmentConfig
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """What is written and what is kept in the learner's memory."""
+
+    explore_timesteps: int = 25_000
+    """Random timesteps before the first update; the learner waits for them."""
+    capacity_timesteps: int = 1_000_000
+    """Timesteps in the learner's mirror; the oldest episodes leave first. The database keeps all."""
+    write_batch: int = 150
+    """Timesteps that go to the database in one write."""
+    n_step: int = 1
+    """Decisions that a transition spans."""
+    gamma: float = 0.99
+    """Discount per control step of 10 ms; 0.99 looks about one second ahead."""
+    samples_per_timestep: float = 512.0
+    """Transitions sampled per timestep collected, at most; the learner waits when it is ahead of the workers."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.explore_timesteps <= self.capacity_timesteps:
+            raise ValueError(
+                f"explore_timesteps={self.explore_timesteps} must be in 1..{self.capacity_timesteps} "
+                "(capacity_timesteps); the learner would wait forever"
+            )
+        if self.write_batch < 1 or self.n_step < 1:
+            raise ValueError(f"write_batch={self.write_batch} and n_step={self.n_step} must be at least 1")
+        if not 0.0 <= self.gamma < 1.0:
+            raise ValueError(f"gamma={self.gamma} must be in [0, 1)")
+        if self.samples_per_timestep <= 0:
+            raise ValueError(f"samples_per_timestep={self.samples_per_timestep} must be positive; the learner would never start")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmChoice:
+    """Which variant of `agents/ddpg/` learns, and the settings of it that differ from its defaults."""
+
+    name: str = "td3"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """E.g. `{hidden = [400, 300], actor_lr = 1e-4}`; its class in `agents/ddpg/` lists them."""
+
+    def __post_init__(self) -> None:
+        if "bins" in self.settings:
+            raise ValueError("bins belongs to [environment]: the muscles and the algorithm must have the same")
+        build_config(self.name, self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerConfig:
+    """How the learner trains and publishes."""
+
+    batch_size: int = 256
+    publish_seconds: float = 20.0
+    """Seconds between published checkpoints …"""
+    publish_updates: int | None = None
+    """… or updates between them, whichever comes first; None leaves it to the seconds."""
+    keep_versions: int = 10
+    """Newest checkpoints kept in the store, besides the best evaluated one."""
+    threads: int = 1
+    """CPU threads of the learner; the workers keep the other cores."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: the GPU where there is one."""
+    seed: int = 0
+    reward_scale: float = 0.1
+    reward_offset: float = 0.0
+    """The critic learns `scale * (reward + offset)` of every control step. Stored and reported rewards stay as they
+    are. Round 2 pays up to 10 a step; unscaled its values reach 1,000, far from what fresh networks put out."""
+    lease_seconds: float = 30.0
+    """How long the run stays reserved for a learner that stopped answering."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.threads < 1 or self.keep_versions < 1:
+            raise ValueError(
+                f"batch_size={self.batch_size}, threads={self.threads} and keep_versions={self.keep_versions} must be at least 1"
+            )
+        if self.publish_seconds <= 0 or (self.publish_updates is not None and self.publish_updates < 1):
+            raise ValueError("publish_seconds and publish_updates must be positive; no worker would ever see a policy")
+        if self.reward_scale <= 0:
+            raise ValueError(f"reward_scale={self.reward_scale} must be positive; the critic would learn nothing or the opposite")
+        if self.device != "auto" and not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"device={self.device!r} must be auto, cpu, cuda or cuda:N")
+        if self.lease_seconds < 5:
+            raise ValueError(f"lease_seconds={self.lease_seconds} must be at least 5; a slow update would lose the lease")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How published checkpoints are scored."""
+
+    seeds: tuple[int, ...] = (11, 22, 33, 44, 55, 66, 77, 88, 99, 110)
+    """Of the noise-free episodes; the first three are the challenge grader's."""
+    official: bool = False
+    """Integrate as osim-rl does (slower, comparable with the challenge) instead of as the rollouts do."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise ValueError(f"evaluation seeds {list(self.seeds)} must be different ones, at least one")
+        if not all(0 <= seed < 2**32 for seed in self.seeds):
+            raise ValueError(f"evaluation seeds {list(self.seeds)} must be in 0..{2**32 - 1}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything about a run but where its services are."""
+
+    environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    algorithm: AlgorithmChoice = field(default_factory=AlgorithmChoice)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def plain(self) -> dict[str, Any]:
+        """As nested dicts and lists, the form stored with the run."""
+        return dict(to_plain(self))
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> RunConfig:
+        """From the stored form. Raises: ConfigError."""
+        return from_plain(cls, plain)
+
+
+def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> RunConfig:
+    """A TOML file (or the defaults) with `name.name=value` settings on top.
+
+    A value is read as JSON, else as a string: `learner.batch_size=128`, `environment.frame_skip=[1,5]`,
+    `environment.bins=null`, `environment.task=prosthetics-round1`.
+
+    Raises: ConfigError for a missing or broken file, an unknown setting or a refused value.
+    """
+    data: Mapping[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path} is no valid TOML: {error}") from error
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting!r} must look like learner.batch_size=128")
+        overrides[name.strip()] = _value(text.strip())
+    return RunConfig.of(with_settings(data, overrides))
+
+
+def check_run_name(name: str) -> str:
+    """The name itself, if it can be a key in the store and a value in a shell. Raises: ConfigError."""
+    if not _RUN_NAME.fullmatch(name):
+        raise ConfigError(f"run name {name!r} must start with a letter or digit and have up to 64 letters, digits, . _ -")
+    return name
+
+
+def data_dir() -> Path:
+    """Where this machine keeps logs and local services' data: DATA_DIR, by default `.data` in the repository."""
+    default = Path(__file__).resolve().parent.parent / ".data"
+    return Path(os.environ.get("DATA_DIR") or default)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

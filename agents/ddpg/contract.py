@@ -1,0 +1,86 @@
+"""What a learning algorithm promises, and the settings that both variants share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.checkpoints.contract import Blob
+from agents.experience import Batch
+from agents.networks import DEFAULT_HIDDEN, Actor
+
+
+class Algorithm(Protocol):
+    """Learns from batches. Observations come normalised, actions in [-1, 1]."""
+
+    @property
+    def name(self) -> str:
+        """As in `build_algorithm`."""
+
+    @property
+    def actor(self) -> Actor:
+        """The network being trained; `Policy(...)` takes a copy of it."""
+
+    @property
+    def updates(self) -> int:
+        """Batches learned from, over the whole life of the run."""
+
+    @property
+    def td_error(self) -> NDArray[np.float32]:
+        """(B,) absolute errors of the latest batch, mean over the critics: the new priorities. (0,) before it."""
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Learns from one batch of normalised observations.
+
+        Metrics, in units of the return: `critic/loss` (squared), `critic/value`, `critic/target`,
+        `critic/td_error`; and after an actor update `actor/value` (of its own actions) and `actor/saturated`
+        (share of actions beyond ±0.99, where the tanh passes almost no gradient).
+
+        Raises: FloatingPointError for a loss that is not finite; the network it was for is not changed.
+        """
+
+    def state(self) -> Blob:
+        """Everything needed to go on: networks, targets, optimisers, random state, counters."""
+
+    def restore(self, blob: Blob) -> None:
+        """Goes on bit for bit where `state` was taken (on the same machine and thread count).
+
+        Tensors and metadata that are not the algorithm's own are ignored: a learner may add its own. Learning rates
+        and other numbers of the configuration are not restored: those given to the constructor hold.
+
+        Raises: ValueError when the blob holds another algorithm or networks of other sizes.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmConfig:
+    """Settings of both variants."""
+
+    hidden: tuple[int, ...] = DEFAULT_HIDDEN
+    """Widths of the hidden layers of actor and critics; empty: linear networks."""
+    actor_lr: float = 1e-4
+    critic_lr: float = 1e-3
+    tau: float = 0.001
+    """Share by which targets move towards the networks at each target update."""
+    gradient_clip: float | None = None
+    """Largest norm of a network's gradient; None: not clipped."""
+    bins: int | None = None
+    """Levels an excitation can take in [0, 1]; None: continuous."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if any(width < 1 for width in self.hidden):
+            raise ValueError(f"hidden is {self.hidden}, needed positive widths")
+        for name in ("actor_lr", "critic_lr"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ValueError(f"{name} is {value}, needed a number between 0 and 1 such as 0.0003")
+        if not 0 < self.tau <= 1:
+            raise ValueError(f"tau is {self.tau}, needed 0 < tau <= 1; with 0 the targets never learn")
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise ValueError(f"gradient_clip is {self.gradient_clip}, needed a positive norm, or None for no clipping")
+        if self.bins is not None and self.bins < 2:
+            raise ValueError(f"bins is {self.bins}, needed at least 2 levels, or None for continuous actions")

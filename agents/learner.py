@@ -1,0 +1,202 @@
+"""LOOP 2: batch -> update -> checkpoint.
+
+Knows contracts only. The mirror is fed by a thread of its own, so that the loop never waits for the database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from agents.checkpoints.contract import Blob
+from agents.config import RunConfig
+from agents.ddpg.contract import Algorithm
+from agents.experience import Batch
+from agents.normalisation import RunningNormaliser
+from agents.policy import Policy, PolicyContract
+from agents.publishing import Publisher
+from agents.replay.contract import Replay
+from agents.replay.mirror import Mirror
+
+log = logging.getLogger(__name__)
+
+Stop = Callable[[], bool]
+_POLL_S = 0.1
+_REPORT_S = 2.0
+
+
+class LeaseLost(RuntimeError):
+    """Another learner holds the run. This one may not publish any more."""
+
+
+class Feeder(threading.Thread):
+    """Follows the log into the mirror. A failure is kept for the loop to raise."""
+
+    def __init__(self, mirror: Mirror, replay: Replay, run: str) -> None:
+        super().__init__(name="feeder", daemon=True)
+        self._mirror, self._replay, self._run = mirror, replay, run
+        self._ended = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self._mirror.follow(self._replay, self._run)
+                self._ended.wait(_POLL_S)
+        except BaseException as error:  # handed over to the learner's loop, which raises it
+            self.failure = error
+
+    def check(self) -> None:
+        """Raises what stopped the feeding."""
+        if self.failure is not None:
+            raise RuntimeError("the mirror is no longer fed from the log") from self.failure
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+
+class Learner:
+    """Everything that a checkpoint's `learner` part holds, and one step of learning."""
+
+    def __init__(self, config: RunConfig, algorithm: Algorithm, mirror: Mirror, contract: PolicyContract) -> None:
+        self.config = config
+        self.algorithm = algorithm
+        self.mirror = mirror
+        self.normaliser = RunningNormaliser(contract.observation_size)
+        self._contract = contract
+        self._generator = np.random.default_rng(config.learner.seed)
+
+    @property
+    def updates(self) -> int:
+        return self.algorithm.updates
+
+    def learn(self) -> dict[str, float]:
+        """Samples, normalises, updates; returns the metrics."""
+        batch = self.mirror.sample(self.config.learner.batch_size, self._generator)
+        self.normaliser.update(batch.observation)
+        ages = int(batch.policy_version.max()) - batch.policy_version
+        return self.algorithm.update(self._normalised(batch)) | {"sample/age_versions": float(ages.mean())}
+
+    def policy(self) -> Blob:
+        """What an actor needs to act as the network would now."""
+        return Policy(self.algorithm.actor, self.normaliser.frozen(), self._contract, version=0).to_blob()
+
+    def state(self) -> Blob:
+        """What `restore` needs to go on as if nothing had happened."""
+        blob = self.algorithm.state()
+        tensors = dict(blob.tensors)
+        tensors |= {f"normaliser/{name}": array for name, array in self.normaliser.state_dict().items()}
+        tensors |= {f"mirror/{name}": array for name, array in self.mirror.state_dict().items()}
+        return Blob(tensors, dict(blob.metadata) | {"sampling": self._generator.bit_generator.state})
+
+    def restore(self, blob: Blob, replay: Replay, run: str) -> None:
+        """Takes a stored state, and refills the mirror from the log with what it held then.
+
+        Raises: ValueError when the state is of another algorithm or size; LookupError when the log lost its episodes.
+        """
+        self.algorithm.restore(blob)
+        self.normaliser.load_state_dict(_under(blob, "normaliser/"))
+        self.mirror.restore(_under(blob, "mirror/"), replay, run)
+        self._generator.bit_generator.state = blob.metadata["sampling"]
+
+    def _normalised(self, batch: Batch) -> Batch:
+        return dataclasses.replace(
+            batch,
+            observation=self.normaliser(batch.observation),
+            next_observation=self.normaliser(batch.next_observation),
+        )
+
+
+class Limiter:
+    """Keeps the samples drawn per timestep collected below a ratio: the learner must not chew old data to dust."""
+
+    def __init__(self, samples_per_timestep: float, batch_size: int) -> None:
+        self._ratio, self._batch = samples_per_timestep, batch_size
+
+    def may_update(self, updates: int, timesteps: int) -> bool:
+        """Whether one more batch stays within the ratio."""
+        return (updates + 1) * self._batch <= self._ratio * timesteps
+
+
+def train(
+    learner: Learner,
+    feeder: Feeder,
+    publisher: Publisher,
+    hold_lease: Callable[[], bool],
+    report: Callable[[dict[str, Any], dict[str, float]], None],
+    stop: Stop,
+) -> None:
+    """Learns until `stop` says so, then publishes a last time.
+
+    `report(facts, metrics)` hears every other second how it goes. Raises: LeaseLost, and whatever stopped the feeding.
+    """
+    replay, lease_s = learner.config.replay, learner.config.learner.lease_seconds
+    limiter = Limiter(replay.samples_per_timestep, learner.config.learner.batch_size)
+    pace = Pace(learner.updates)
+    next_lease_s = next_report_s = 0.0
+    metrics: dict[str, float] = {}
+    while not stop():
+        feeder.check()
+        now_s = time.monotonic()
+        if now_s >= next_lease_s:
+            if not hold_lease():
+                raise LeaseLost("another learner took over this run; this one stops without publishing")
+            next_lease_s = now_s + lease_s / 3
+        if now_s >= next_report_s:
+            report(pace.facts(learner), metrics)
+            next_report_s = now_s + _REPORT_S
+        collected = learner.mirror.taken_steps
+        if collected < replay.explore_timesteps or not limiter.may_update(learner.updates, collected):
+            pace.wait(_POLL_S)
+            continue
+        metrics = learner.learn()
+        if publisher.due(learner.updates):
+            publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
+    if learner.updates and hold_lease():
+        publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
+    report(pace.facts(learner), metrics)
+
+
+class Pace:
+    """How fast the loop goes, and how long it waited for the workers."""
+
+    def __init__(self, updates: int) -> None:
+        self._started_s = self._seen_s = time.monotonic()
+        self._first = self._seen = updates
+        self._waited_s = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, and counts it."""
+        time.sleep(seconds)
+        self._waited_s += seconds
+
+    def facts(self, learner: Learner) -> dict[str, Any]:
+        """For the status file; the rate is that since the last call."""
+        now_s = time.monotonic()
+        rate = (learner.updates - self._seen) / max(now_s - self._seen_s, 1e-9)
+        self._seen, self._seen_s = learner.updates, now_s
+        return {
+            "updates": learner.updates,
+            "updates_here": learner.updates - self._first,
+            "updates_per_s": rate,
+            "waited_s": self._waited_s,
+            "running_s": now_s - self._started_s,
+            "mirror_timesteps": learner.mirror.timesteps,
+            "mirror_transitions": learner.mirror.transitions,
+            "collected_timesteps": learner.mirror.taken_steps,
+        }
+
+
+def _metadata(learner: Learner, metrics: dict[str, float]) -> dict[str, Any]:
+    return {"updates": learner.updates, "timesteps": learner.mirror.taken_steps, "metrics": dict(metrics)}
+
+
+def _under(blob: Blob, prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in blob.tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,64 @@
+"""Where an actor gets its policies: the newest published checkpoint that fits, until then random actions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, CheckpointStoreUnavailable
+from agents.policy import ActingPolicy, Policy, PolicyContract, PolicyMismatch
+
+log = logging.getLogger(__name__)
+
+Note = Callable[..., None]
+"""`note(kind, **details)` writes an event."""
+
+
+class PublishedPolicies:
+    """Follows the store's pointer. Keeps the last good policy when the newest one is refused or out of reach."""
+
+    def __init__(
+        self, store: CheckpointStore, run: str, needed: PolicyContract, first: ActingPolicy, note: Note
+    ) -> None:
+        """`first` acts until something is published."""
+        self._store, self._run, self._needed, self._note = store, run, needed, note
+        self._policy = first
+        self._refused = 0
+        self.refresh_ms = 0.0
+
+    def latest(self) -> ActingPolicy:
+        """The newest policy that may act here; looks at the store's pointer each time."""
+        started_s = time.perf_counter()
+        try:
+            version = self._store.latest(self._run)
+            if version is not None and version.number not in (self._policy.version, self._refused):
+                self._take(version.number)
+        except (CheckpointStoreUnavailable, CheckpointMissing) as error:
+            # A version may be retired between the look at the pointer and the download; the next look finds its heir.
+            log.warning("acting on with policy %d: %s", self._policy.version, error)
+        self.refresh_ms = 1e3 * (time.perf_counter() - started_s)
+        return self._policy
+
+    def _take(self, number: int) -> None:
+        try:
+            _, blob = self._store.load(self._run, "policy", number)
+            policy = Policy.from_blob(blob, version=number)
+            policy.check(self._needed)
+        except (CheckpointCorrupt, PolicyMismatch, FloatingPointError, ValueError) as error:
+            self._refused = number
+            log.error("refused policy %d, acting on with %d: %s", number, self._policy.version, error)
+            self._note("policy_refused", version=number, kept=self._policy.version, reason=str(error))
+            return
+        self._note("policy_refreshed", version=number, before=self._policy.version)
+        self._policy = policy
+
+
+class FixedPolicy:
+    """Always the same policy."""
+
+    def __init__(self, policy: ActingPolicy) -> None:
+        self._policy = policy
+
+    def latest(self) -> ActingPolicy:
+        return self._policy

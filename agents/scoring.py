@@ -1,0 +1,120 @@
+"""The evaluator process: scores published checkpoints in the background, beside the baselines on the same seeds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from agents.actor import Stop
+from agents.baselines import Score, blind_walking, standing
+from agents.build import contract_of, evaluation_environment
+from agents.checkpoints.contract import CheckpointMissing, CheckpointStore, CheckpointStoreUnavailable
+from agents.config import RunConfig
+from agents.evaluator import BASELINES, EVALUATED, Stopped, describe, known_baselines, score
+from agents.exploration import NoExploration, UniformActions
+from agents.policy import ActingPolicy, Policy, RandomPolicy
+from agents.replay.contract import EpisodeWriter, Replay, Run
+from agents.telemetry import Telemetry
+from environment.prosthetics import ProstheticsEnv
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 1.0
+
+
+class Scorer:
+    """Scores policies of one run in one environment."""
+
+    def __init__(
+        self, run: Run, config: RunConfig, replay: Replay, telemetry: Telemetry, stop: Stop
+    ) -> None:
+        self._run, self._config, self._replay, self._telemetry, self._stop = run, config, replay, telemetry, stop
+        self._environment: ProstheticsEnv = evaluation_environment(config, run)
+        self._writer: EpisodeWriter = replay.writer(run.name, telemetry.process, batch=config.replay.write_batch)
+        self.contract = contract_of(run, config)
+
+    @property
+    def physics(self) -> str:
+        return self._environment.physics.name
+
+    def baselines(self, seeds: Sequence[int]) -> dict[str, dict[str, object]]:
+        """Random (simulated), standing and blind walking (ideal) on these seeds; noted with the run, made once.
+
+        Raises: Stopped.
+        """
+        known = known_baselines(self._replay, self._run.name, self.physics, seeds)
+        if known is not None:
+            return known
+        generator = np.random.default_rng(0)
+        policy = RandomPolicy(self.contract, generator)
+        random = self._play(policy, seeds, "random", UniformActions(generator))
+        found = {
+            "random": random.facts(),
+            "standing": standing(self._environment, seeds).facts(),
+            "blind_walking": blind_walking(self._environment, seeds).facts(),
+        }
+        self._replay.event(self._run.name, self._telemetry.process, BASELINES, physics=self.physics, **found)
+        return found
+
+    def evaluate(self, policy: ActingPolicy, seeds: Sequence[int]) -> Score:
+        """Plays `policy` without noise and notes its score with the run. Raises: Stopped, PolicyMismatch."""
+        policy.check(self.contract)
+        started_s = time.monotonic()
+        found = self._play(policy, seeds, f"policy {policy.version}", NoExploration())
+        facts = found.facts() | {"version": policy.version, "physics": self.physics, "task": self._run.task}
+        facts["seconds"] = time.monotonic() - started_s
+        self._replay.event(self._run.name, self._telemetry.process, EVALUATED, **facts)
+        self._telemetry.status(evaluated=facts)
+        names = ("mean", "spread", "fall_rate", "mean_length")
+        self._telemetry.scalars({f"evaluation/{name}": float(str(facts[name])) for name in names}, policy.version)
+        return found
+
+    def close(self) -> None:
+        """Frees the simulator."""
+        self._environment.close()
+
+    def _play(
+        self, policy: ActingPolicy, seeds: Sequence[int], name: str, exploration: NoExploration | UniformActions
+    ) -> Score:
+        def progress(so_far: Score) -> None:
+            self._telemetry.status(evaluating=name, episodes_done=len(so_far.returns), episodes_wanted=len(seeds))
+
+        environment, writer = self._environment, self._writer
+        found = score(
+            environment, policy, writer, seeds, self.physics, self._stop, lambda: exploration, progress
+        )
+        log.info("%s", describe(name, found))
+        return found
+
+
+def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Sequence[int], wait: Stop) -> None:
+    """Scores the newest checkpoint, again and again as newer ones appear, until `wait` says stop.
+
+    `wait` is asked about once a second and may sleep.
+    """
+    scored = 0
+    try:
+        scorer.baselines(seeds)
+        while not wait():
+            policy = _newest(store, run, scored)
+            if policy is not None:
+                scorer.evaluate(policy, seeds)
+                scored = policy.version
+    except Stopped:
+        log.info("stopped in the middle of an evaluation; it does not count")
+
+
+def _newest(store: CheckpointStore, run: str, scored: int) -> Policy | None:
+    """The newest published policy, if it is another one than that scored last."""
+    try:
+        version = store.latest(run)
+        if version is None or version.number == scored:
+            return None
+        _, blob = store.load(run, "policy", version.number)
+    except (CheckpointMissing, CheckpointStoreUnavailable) as error:
+        log.warning("no checkpoint to score now: %s", error)
+        return None
+    return Policy.from_blob(blob, version=version.number)

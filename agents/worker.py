@@ -1,0 +1,125 @@
+"""The rollout process: an actor with its simulator, its place on the noise ladder and its log writer."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from agents.actor import EpisodePlan, Stop, act
+from agents.build import build_environment, contract_of
+from agents.checkpoints.contract import CheckpointStore
+from agents.config import RunConfig
+from agents.exploration import Ladder, UniformActions
+from agents.policies import FixedPolicy, PublishedPolicies
+from agents.policy import ActingPolicy, RandomPolicy
+from agents.replay.contract import Episode, EpisodeWriter, Replay, Run
+from agents.telemetry import Telemetry
+from environment.physics.contract import SimulationError
+from environment.timestep import CONTROL_STEP_S
+
+log = logging.getLogger(__name__)
+
+_LONGEST_REBUILD_PAUSE_S = 30.0
+
+
+class Plans:
+    """Seed and exploration of one life's episodes, never those of another life."""
+
+    def __init__(self, run: Run, config: RunConfig, writer: EpisodeWriter, worker: int, workers: int) -> None:
+        self._entropy = [zlib.crc32(run.name.encode()), writer.writer]
+        self._number = 0
+        skip = config.environment.frame_skip
+        held = skip if isinstance(skip, int) else sum(skip) / 2
+        self._ladder = Ladder(
+            config=config.exploration,
+            worker_index=worker,
+            workers=workers,
+            dt_s=held * CONTROL_STEP_S,
+            seed=writer.writer,
+        )
+
+    def __call__(self, policy: ActingPolicy) -> EpisodePlan:
+        number, self._number = self._number, self._number + 1
+        generator = np.random.default_rng([*self._entropy, number])
+        seed = int(generator.integers(2**32))
+        if policy.version == 0:
+            return EpisodePlan(seed, UniformActions(generator), "explore")
+        return EpisodePlan(seed, self._ladder.for_episode(number), "train")
+
+
+class Rollouts:
+    """What a worker does between its start and its stop."""
+
+    def __init__(
+        self, run: Run, config: RunConfig, replay: Replay, store: CheckpointStore | None, telemetry: Telemetry
+    ) -> None:
+        """Without a `store` the actions stay random."""
+        self._run, self._config, self._replay = run, config, replay
+        self._store, self._telemetry = store, telemetry
+        self.episodes = 0
+        self._timesteps = 0
+        self._started_s = time.monotonic()
+
+    def work(self, worker: int, workers: int, stop: Stop, enough: Callable[[], bool] = lambda: False) -> None:
+        """Plays episodes until `stop`, or until `enough` says so between two of them.
+
+        A simulator that can not be reset is rebuilt, with growing pauses; the worker stays alive.
+        """
+        torch.set_num_threads(1)  # a policy this small only loses by sharing; the other cores are other workers'
+        run, name = self._run, self._telemetry.process
+        contract = contract_of(run, self._config)
+        writer = self._replay.writer(run.name, name, batch=self._config.replay.write_batch)
+        first = RandomPolicy(contract, np.random.default_rng([writer.writer]))
+        policies = (
+            PublishedPolicies(self._store, run.name, contract, first, self._note) if self._store else FixedPolicy(first)
+        )
+        plans = Plans(run, self._config, writer, worker, workers)
+        pause_s = 1.0
+        while not stop() and not enough():
+            environment = build_environment(self._config.environment, run)
+            try:
+                for episode in act(environment, policies, writer, plans, environment.physics.name, stop):
+                    self._tell(episode)
+                    pause_s = 1.0
+                    if enough():
+                        break
+            except SimulationError as error:
+                log.error("the simulator is rebuilt: %s", error)
+                self._note("simulator_rebuilt", reason=str(error))
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_REBUILD_PAUSE_S)
+            finally:
+                environment.close()
+        self._note("worker_stopped", timesteps=self._timesteps, episodes=self.episodes)
+
+    def _note(self, kind: str, **details: object) -> None:
+        self._replay.event(self._run.name, self._telemetry.process, kind, **details)
+
+    def _tell(self, episode: Episode) -> None:
+        self.episodes += 1
+        self._timesteps += episode.length
+        rate = self._timesteps / (time.monotonic() - self._started_s)
+        self._telemetry.status(
+            episodes=self.episodes,
+            timesteps=self._timesteps,
+            timesteps_per_s=rate,
+            policy_version=episode.start.policy_version,
+            last_return=episode.episode_return,
+            last_length=episode.length,
+            last_ended=episode.ended,
+            exploration=dict(episode.start.exploration),
+            step_ms=episode.step_ms_mean,
+        )
+        scalars = {
+            "actor/return": episode.episode_return,
+            "actor/length": episode.length,
+            "actor/step_ms": episode.step_ms_mean,
+            "actor/policy_version": episode.start.policy_version,
+        }
+        scalars |= {f"reward/{name}": value for name, value in episode.reward_terms.items()}
+        self._telemetry.scalars(scalars, self._timesteps)

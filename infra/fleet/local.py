@@ -1,0 +1,159 @@
+"""Processes on this machine: started, watched, restarted when they die, stopped in the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.stopping import SUPERVISED
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_CALM_S = 60.0
+"""A process that lived this long starts again with the shortest pause."""
+_SILENT_S = 180.0
+"""A process whose status file is older hangs, and is killed. An OpenSim step takes milliseconds, seconds at worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """What to run."""
+
+    name: str
+    arguments: Sequence[str]
+    """Of `python`."""
+    restart: bool = True
+    """Start it again when it dies; a process that ends by itself with status 0 is done."""
+    nice: int = 0
+
+
+@dataclass
+class Child:
+    """One of the processes, in its present life."""
+
+    spec: ProcessSpec
+    process: subprocess.Popen[bytes]
+    started_s: float
+    restarts: int = 0
+    pause_s: float = _FIRST_PAUSE_S
+    due_s: float | None = None
+    """When to start it again; None while it runs or is done."""
+    peak_memory_mb: float = 0.0
+    exits: list[int] = field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def done(self) -> bool:
+        return not self.alive and self.due_s is None
+
+
+class LocalFleet:
+    """The children of this process. `tend` must be called about once a second."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        """Logs go to `folder/logs/<process>.log`."""
+        self._logs = folder / "logs"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._status = folder / "status"
+        self._environment = dict(environment) | {SUPERVISED: str(os.getpid())}
+        self.children: dict[str, Child] = {}
+
+    def start(self, spec: ProcessSpec) -> None:
+        """Starts a process; its name must be new."""
+        if spec.name in self.children:
+            raise ValueError(f"process {spec.name!r} runs already")
+        self.children[spec.name] = Child(spec, self._spawn(spec), time.monotonic())
+
+    def tend(self, undisturbed_s: float) -> None:
+        """Notes memory peaks, kills what hangs, and starts dead processes again, with growing pauses.
+
+        `undisturbed_s`: for how long the services have answered without a gap. A process that waits for a database is
+        silent too, but it keeps timesteps, so silence only counts from then on.
+        """
+        now_s = time.monotonic()
+        for child in self.children.values():
+            if child.alive:
+                child.peak_memory_mb = max(child.peak_memory_mb, peak_memory_mb(child.process.pid))
+                self._kill_if_silent(child, now_s, undisturbed_s)
+            elif child.due_s is not None:
+                if now_s >= child.due_s:
+                    child.process, child.started_s, child.due_s = self._spawn(child.spec), now_s, None
+                    child.restarts += 1
+            elif child.spec.restart and child.process.returncode != 0:
+                self._schedule(child, now_s)
+
+    def stop(self, names: Sequence[str] | None = None, *, grace_s: float = 30.0) -> list[str]:
+        """Asks processes (all by default) to stop and waits; returns those that had to be killed."""
+        stopping = [child for name, child in self.children.items() if names is None or name in names]
+        for child in stopping:
+            child.due_s = None
+            if child.alive:
+                child.peak_memory_mb = max(child.peak_memory_mb, peak_memory_mb(child.process.pid))
+                child.process.terminate()
+        deadline_s = time.monotonic() + grace_s
+        killed = []
+        for child in stopping:
+            try:
+                child.process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("%s did not stop within %g s and is killed", child.spec.name, grace_s)
+                child.process.kill()
+                child.process.wait()
+                killed.append(child.spec.name)
+        return killed
+
+    def last_words(self, name: str, lines: int = 3) -> str:
+        """The end of a process's log."""
+        path = self._logs / f"{name}.log"
+        return " | ".join(path.read_text(errors="replace").strip().splitlines()[-lines:]) if path.exists() else ""
+
+    def _spawn(self, spec: ProcessSpec) -> subprocess.Popen[bytes]:
+        (self._status / f"{spec.name}.json").unlink(missing_ok=True)
+        # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the children in order.
+        with (self._logs / f"{spec.name}.log").open("ab") as output:
+            return subprocess.Popen(
+                ["nice", "-n", str(spec.nice), sys.executable, *spec.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+                cwd=Path(__file__).resolve().parent.parent.parent,
+            )
+
+    def _schedule(self, child: Child, now_s: float) -> None:
+        if now_s - child.started_s > _CALM_S:
+            child.pause_s = _FIRST_PAUSE_S
+        child.exits.append(child.process.returncode)
+        child.due_s = now_s + child.pause_s
+        name, status, pause_s = child.spec.name, child.process.returncode, child.pause_s
+        log.warning("%s ended with status %d, next try in %g s: %s", name, status, pause_s, self.last_words(name))
+        child.pause_s = min(2 * child.pause_s, _LONGEST_PAUSE_S)
+
+    def _kill_if_silent(self, child: Child, now_s: float, undisturbed_s: float) -> None:
+        path = self._status / f"{child.spec.name}.json"
+        lived_s = now_s - child.started_s
+        silent_s = time.time() - path.stat().st_mtime if path.exists() else lived_s
+        if min(silent_s, lived_s, undisturbed_s) > _SILENT_S:
+            log.warning("%s said nothing for %.0f s and is killed", child.spec.name, silent_s)
+            child.process.kill()
+
+
+def peak_memory_mb(pid: int) -> float:
+    """The most memory (MiB) the process has held at once, as the kernel counts it; 0 when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    peaks = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
+    return int(peaks[0]) / 1024 if peaks else 0.0

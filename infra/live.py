@@ -1,0 +1,116 @@
+"""The live view of a run: a table in a terminal, a line every ten seconds elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from infra.fleet.local import LocalFleet
+from infra.progress import Snapshot
+
+_LINE_EVERY_S = 10.0
+
+
+class View:
+    """Shows snapshots while it is entered."""
+
+    def __init__(self, run: str, minutes: float | None) -> None:
+        self._run, self._minutes = run, minutes
+        self._console = Console()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._started_s = time.monotonic()
+        self._next_line_s = 0.0
+
+    def __enter__(self) -> View:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def show(self, snapshot: Snapshot, fleet: LocalFleet, explore_timesteps: int) -> None:
+        """Shows how it goes now."""
+        if self._live:
+            self._live.update(Group(self._totals(snapshot, explore_timesteps), _processes(snapshot, fleet)), refresh=True)
+        elif time.monotonic() >= self._next_line_s:
+            self._next_line_s = time.monotonic() + _LINE_EVERY_S
+            self.say(f"{self._clock()}  {one_line(snapshot, explore_timesteps)}")
+
+    def _clock(self) -> str:
+        spent_s = int(time.monotonic() - self._started_s)
+        limit = f"/{self._minutes:g} min" if self._minutes else ""
+        return f"{spent_s // 60:02d}:{spent_s % 60:02d}{limit}"
+
+    def _totals(self, snapshot: Snapshot, explore_timesteps: int) -> Table:
+        table = Table(title=f"run {self._run}   {self._clock()}", title_justify="left", show_header=False, box=None)
+        for name, text in totals(snapshot, explore_timesteps).items():
+            table.add_row(name, text)
+        return table
+
+
+def one_line(snapshot: Snapshot, explore_timesteps: int) -> str:
+    """The totals in one line."""
+    return ", ".join(f"{name} {text}" for name, text in totals(snapshot, explore_timesteps).items())
+
+
+def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
+    """What people look at first."""
+    counts, learner = snapshot.counts, snapshot.learner
+    exploring = f" (exploring, {explore_timesteps:,} wanted)" if not learner.get("updates") else ""
+    shown = {
+        "timesteps": f"{counts.timesteps:,}{exploring}",
+        "episodes": f"{counts.episodes:,}",
+        "inserts/s": f"{snapshot.inserts_per_s:.0f}",
+        "updates": f"{learner.get('updates', 0):,} at {learner.get('updates_per_s', 0.0):.0f}/s",
+        "learner waited": _share(learner),
+        "version": str(snapshot.version),
+    }
+    evaluated = snapshot.evaluated
+    if evaluated:
+        shown["evaluation"] = (
+            f"version {evaluated['version']}: {evaluated['mean']:,.0f} ± {evaluated['spread']:,.0f}, "
+            f"{100 * evaluated['fall_rate']:.0f}% fell"
+        )
+    return shown
+
+
+def _share(learner: Mapping[str, Any]) -> str:
+    running_s = learner.get("running_s") or 0.0
+    return f"{100 * learner.get('waited_s', 0.0) / running_s:.0f}%" if running_s else "-"
+
+
+def _processes(snapshot: Snapshot, fleet: LocalFleet) -> Table:
+    table = Table("process", "state", "restarts", "MiB peak", "steps/s", "version", "last return", "steps", "ended by", "noise")
+    for name, child in fleet.children.items():
+        status = snapshot.statuses.get(name, {})
+        state = "running" if child.alive else ("done" if child.done else "restarting")
+        noise = status.get("exploration") or {}
+        table.add_row(
+            name,
+            state,
+            str(child.restarts),
+            f"{child.peak_memory_mb:.0f}",
+            _number(status.get("timesteps_per_s")),
+            str(status.get("policy_version", status.get("version", ""))),
+            _number(status.get("last_return")),
+            str(status.get("last_length", "")),
+            str(status.get("last_ended", status.get("evaluating", "")))[:30],
+            f"{noise.get('kind', '')} {noise['sigma']:.2f}" if "sigma" in noise else str(noise.get("kind", "")),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"

@@ -1,0 +1,83 @@
+"""How a run goes, gathered from where the truth is: counts from the database, versions from the store, rates and health
+from the processes' own status files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.checkpoints.contract import CheckpointStore
+from agents.evaluator import BASELINES, EVALUATED
+from agents.replay.contract import Counts, Replay
+from agents.telemetry import read_statuses
+
+_RATE_WINDOW_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look at a run."""
+
+    counts: Counts
+    version: int
+    """Newest published checkpoint; 0 before the first."""
+    statuses: Mapping[str, Mapping[str, Any]]
+    """Each process's own word, by its name."""
+    inserts_per_s: float
+    """Timesteps that reached the database, over the last seconds."""
+    evaluated: Mapping[str, Any] | None
+    """The newest evaluation's facts."""
+
+    @property
+    def learner(self) -> Mapping[str, Any]:
+        """The learner's status; empty before it starts."""
+        return self.statuses.get("learner", {})
+
+    @property
+    def workers(self) -> dict[str, Mapping[str, Any]]:
+        """Statuses of those that act for training."""
+        return {name: status for name, status in self.statuses.items() if "timesteps_per_s" in status}
+
+
+@dataclass
+class Observer:
+    """Looks at one run, again and again."""
+
+    run: str
+    replay: Replay
+    store: CheckpointStore
+    folder: Path
+    _seen: list[tuple[float, int]] = field(default_factory=list)
+
+    def look(self) -> Snapshot:
+        """Raises: ReplayUnavailable or CheckpointStoreUnavailable while a service is away."""
+        counts = self.replay.counts(self.run)
+        now_s = time.monotonic()
+        self._seen = [(when_s, count) for when_s, count in self._seen if now_s - when_s <= _RATE_WINDOW_S]
+        self._seen.append((now_s, counts.timesteps))
+        first_s, first = self._seen[0]
+        rate = (counts.timesteps - first) / (now_s - first_s) if now_s > first_s else 0.0
+        version = self.store.latest(self.run)
+        evaluations = self.replay.events(self.run, EVALUATED)
+        return Snapshot(
+            counts=counts,
+            version=version.number if version else 0,
+            statuses=read_statuses(self.folder),
+            inserts_per_s=rate,
+            evaluated=evaluations[-1]["details"] if evaluations else None,
+        )
+
+
+def evaluation_facts(replay: Replay, run: str) -> dict[str, Any]:
+    """The newest and the best evaluation of a run, and the baselines on the same seeds; None where there is none yet."""
+    evaluations: Sequence[Mapping[str, Any]] = [event["details"] for event in replay.events(run, EVALUATED)]
+    baselines = replay.events(run, BASELINES)
+    return {
+        "evaluations": len(evaluations),
+        "newest": dict(evaluations[-1]) if evaluations else None,
+        "best": dict(max(evaluations, key=lambda facts: float(facts["mean"]))) if evaluations else None,
+        "baselines": dict(baselines[-1]["details"]) if baselines else None,
+    }

@@ -1,0 +1,168 @@
+"""The main job on one machine: services, exploration, workers, learner, evaluator, a live view, a summary."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.build import open_replay, open_store
+from agents.checkpoints.contract import CheckpointStoreUnavailable
+from agents.config import RunConfig, check_run_name, data_dir
+from agents.connections import Connections
+from agents.replay.contract import ReplayUnavailable
+from agents.stopping import StopFlag
+from infra import summary as summaries
+from infra.fleet.local import LocalFleet, ProcessSpec
+from infra.live import View
+from infra.progress import Observer
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 2.0
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Numeric libraries start a thread per core unless told otherwise, and would take the other workers' time."""
+
+
+class RunFailed(RuntimeError):
+    """The run could not start or go on. One sentence for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What `python -m infra run` was asked for."""
+
+    name: str = "first-light"
+    minutes: float | None = None
+    """Stop after so long; None runs until Ctrl-C."""
+    workers: int | None = None
+    """Rollout workers; None is one less than the cores, at least one."""
+    config: Path | None = None
+    settings: Sequence[str] = ()
+    """`name.name=value`, on top of the configuration file."""
+    summary: Path | None = None
+    """Where to save the summary besides the run's own folder."""
+    evaluator: bool = True
+
+    def __post_init__(self) -> None:
+        check_run_name(self.name)
+        if self.minutes is not None and self.minutes <= 0:
+            raise ValueError(f"--minutes {self.minutes:g} must be positive")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"--workers {self.workers} must be at least 1")
+
+
+def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
+    """Runs until `stop` or for `minutes`, stops everything, and returns the summary. The services must be up.
+
+    Raises: RunFailed.
+    """
+    folder = data_dir() / "runs" / options.name
+    with _only_one(folder):
+        _create(options)
+        connections = Connections.from_environment()
+        replay, store = open_replay(connections), open_store(connections)
+        config = RunConfig.of(replay.run(options.name).config)
+        before = replay.counts(options.name)
+        started_s = time.monotonic()
+        fleet = LocalFleet(folder, os.environ | _ONE_THREAD)
+        replay.event(options.name, "run", "run_started", minutes=options.minutes, host=socket.gethostname())
+        view = View(options.name, options.minutes)
+        try:
+            for spec in processes(options, config, before.timesteps):
+                fleet.start(spec)
+            with view:
+                _watch(options, config, fleet, Observer(options.name, replay, store, folder), view, stop)
+        finally:
+            killed = fleet.stop()
+            replay.event(options.name, "run", "run_stopped", killed=killed)
+        if _alone():
+            replay.close_abandoned(options.name)
+        seconds = time.monotonic() - started_s
+        found = summaries.summarise(options.name, replay, store, folder, fleet, before, seconds)
+        replay.close()
+    for path in (folder / "summary.json", *([options.summary] if options.summary else [])):
+        summaries.save(found, path)
+    view.say(summaries.as_text(found))
+    view.say(f"  saved      {folder / 'summary.json'}; curves: tensorboard --logdir {folder / 'tensorboard'}")
+    return found
+
+
+def processes(options: RunOptions, config: RunConfig, timesteps: int) -> Iterator[ProcessSpec]:
+    """The children of a run that has `timesteps` already. Names carry the host: several machines may share a run."""
+    host = socket.gethostname()
+    workers = options.workers or max(1, (os.cpu_count() or 2) - 1)
+    common = ("--run", options.name)
+    for index in range(workers):
+        name = f"worker-{index}.{host}"
+        place = ("--worker", str(index), "--workers", str(workers))
+        yield ProcessSpec(name, ("-m", "agents", "rollout", *common, "--process", name, *place))
+    if timesteps < config.replay.explore_timesteps:
+        # The learner has nothing to do yet, so its core explores too.
+        name = f"explorer.{host}"
+        yield ProcessSpec(name, ("-m", "agents", "explore", *common, "--process", name))
+    yield ProcessSpec("learner", ("-m", "agents", "learn", *common))
+    if options.evaluator:
+        yield ProcessSpec("evaluator", ("-m", "agents", "evaluate", *common), nice=10)
+
+
+def _watch(
+    options: RunOptions, config: RunConfig, fleet: LocalFleet, observer: Observer, view: View, stop: StopFlag
+) -> None:
+    started_s = answered_since_s = time.monotonic()
+    next_look_s = 0.0
+    away = False
+    while not stop() and not (options.minutes and time.monotonic() - started_s >= 60 * options.minutes):
+        now_s = time.monotonic()
+        if now_s >= next_look_s:
+            next_look_s = now_s + _LOOK_EVERY_S
+            try:
+                view.show(observer.look(), fleet, config.replay.explore_timesteps)
+                if away:
+                    view.say("the services answer again")
+                away = False
+            except (ReplayUnavailable, CheckpointStoreUnavailable) as error:
+                if not away:
+                    view.say(f"waiting: {error}")
+                away, answered_since_s = True, time.monotonic()
+        fleet.tend(0.0 if away else time.monotonic() - answered_since_s)
+        stop.wait(0.5)
+
+
+def _create(options: RunOptions) -> None:
+    """Makes the run in a process of its own, so that this one never loads the simulator."""
+    arguments = ["-m", "agents", "create", "--run", options.name]
+    if options.config:
+        arguments += ["--config", str(options.config)]
+    for setting in options.settings:
+        arguments += ["--set", setting]
+    made = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        reason = made.stderr.strip().splitlines()
+        raise RunFailed(reason[-1] if reason else f"the run could not be made (status {made.returncode})")
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """One `run` of a name at a time on this machine: two would write under the same worker names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFailed(f"run {folder.name!r} is running on this machine already; stop it, or choose another --name") from None
+        yield
+
+
+def _alone() -> bool:
+    """Whether the database serves this machine only, so that no worker elsewhere can still be writing."""
+    return "mongod" in os.environ.get("LOCAL_SERVICES", "")

@@ -1,0 +1,109 @@
+"""What a run did, as one JSON document and a few lines for people. Counts are read from the stores after everything
+has stopped, so that anyone who counts later finds the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.checkpoints.contract import CheckpointStore
+from agents.replay.contract import Counts, Replay
+from agents.telemetry import read_statuses
+from infra.fleet.local import LocalFleet
+from infra.progress import evaluation_facts
+
+
+def summarise(
+    run: str, replay: Replay, store: CheckpointStore, folder: Path, fleet: LocalFleet, before: Counts, seconds: float
+) -> dict[str, Any]:
+    """Totals of the run, and what this session added (`…_here`) since the counts `before`."""
+    stored, counts = replay.run(run), replay.counts(run)
+    statuses = read_statuses(folder)
+    learner = statuses.get("learner", {})
+    published = [event["details"]["version"] for event in replay.events(run, "published")]
+    versions = store.versions(run)
+    here_s = max(seconds, 1e-9)
+    return {
+        "run": run,
+        "task": stored.task,
+        "physics": stored.physics,
+        "code_version": stored.code_version,
+        "seconds": seconds,
+        "resumed_from_version": learner.get("resumed_from"),
+        "collections": {
+            "runs": counts.runs,
+            "episodes": counts.episodes,
+            "timesteps": counts.timesteps,
+            "events": counts.events,
+        },
+        "timesteps": counts.timesteps,
+        "timesteps_here": counts.timesteps - before.timesteps,
+        "episodes": counts.episodes,
+        "episodes_here": counts.episodes - before.episodes,
+        "aborted": counts.aborted,
+        "updates": learner.get("updates", 0),
+        "updates_here": learner.get("updates_here", 0),
+        "versions_published": len(published),
+        "versions_kept": [version.number for version in versions],
+        "latest_version": versions[-1].number if versions else 0,
+        "versions_acted_with": sorted({episode.start.policy_version for episode in replay.episodes_after(run, {})}),
+        "evaluation": evaluation_facts(replay, run),
+        "rates": {
+            "timesteps_per_s": (counts.timesteps - before.timesteps) / here_s,
+            "updates_per_s": learner.get("updates_here", 0) / here_s,
+            "worker_timesteps_per_s": {
+                name: status["timesteps_per_s"] for name, status in statuses.items() if "timesteps_per_s" in status
+            },
+        },
+        "learner_waited_s": learner.get("waited_s", 0.0),
+        "learner_running_s": learner.get("running_s", 0.0),
+        "restarts": {name: child.restarts for name, child in fleet.children.items()},
+        "peak_memory_mb": {name: round(child.peak_memory_mb, 1) for name, child in fleet.children.items()},
+    }
+
+
+def save(summary: Mapping[str, Any], path: Path) -> None:
+    """Writes the JSON; a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(path.name + ".part")
+    staged.write_text(json.dumps(summary, indent=2) + "\n")
+    staged.replace(path)
+
+
+def as_text(summary: Mapping[str, Any]) -> str:
+    """The summary for people."""
+    collections, rates, evaluation = summary["collections"], summary["rates"], summary["evaluation"]
+    resumed = summary["resumed_from_version"]
+    lines = [
+        f"run {summary['run']} ({summary['task']}, {summary['physics']}): {summary['seconds']:.0f} s"
+        + (f", resumed from version {resumed}" if resumed else ""),
+        f"  collected  {summary['timesteps']:,} timesteps in {summary['episodes']:,} episodes, {summary['aborted']} aborted"
+        f" (here {summary['timesteps_here']:,} in {summary['episodes_here']:,}, {rates['timesteps_per_s']:.0f}/s)",
+        f"  learned    {summary['updates']:,} updates (here {summary['updates_here']:,}), "
+        f"waited {summary['learner_waited_s']:.0f} of {summary['learner_running_s']:.0f} s",
+        f"  published  {summary['versions_published']} versions, newest {summary['latest_version']}, "
+        f"acted with {_span(summary['versions_acted_with'])}",
+        f"  documents  {', '.join(f'{count:,} {name}' for name, count in collections.items())}",
+        f"  memory     {', '.join(f'{name} {peak:.0f} MiB' for name, peak in summary['peak_memory_mb'].items())}",
+    ]
+    for name in ("newest", "best"):
+        if evaluation[name]:
+            lines.append(f"  {name:<10} version {evaluation[name]['version']}: {_score(evaluation[name])}")
+    for name in ("random", "standing", "blind_walking"):
+        if evaluation["baselines"]:
+            ideal = "" if name == "random" else " (ideal)"
+            lines.append(f"  {name:<10}{ideal} {_score(evaluation['baselines'][name])}")
+    return "\n".join(lines)
+
+
+def _score(facts: Mapping[str, Any]) -> str:
+    return (
+        f"{facts['mean']:,.0f} ± {facts['spread']:,.0f} over {facts['episodes']} seeds, "
+        f"{100 * facts['fall_rate']:.0f}% fell, {facts['mean_length']:.0f} steps"
+    )
+
+
+def _span(versions: list[int]) -> str:
+    return f"{len(versions)} versions, {versions[0]} to {versions[-1]}" if versions else "none"

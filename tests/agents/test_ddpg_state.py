@@ -1,0 +1,149 @@
+"""Resuming, refusing, and what an algorithm's settings may be."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.checkpoints.contract import Blob
+from agents.ddpg import build_algorithm, build_config
+from agents.experience import Batch
+from tests.learning import random_batch, same_tensors
+
+NAMES = pytest.mark.parametrize("name", ["ddpg", "td3"])
+
+
+@NAMES
+def test_restored_algorithm_goes_on_bit_for_bit(name: str) -> None:
+    settings = {"hidden": (40, 30), "bins": 11}
+    straight = build_algorithm(name, 20, 4, settings=settings, seed=1)
+    stopped = build_algorithm(name, 20, 4, settings=settings, seed=1)
+    batches = [random_batch(seed, 32, 20, 4) for seed in range(100)]
+    for batch in batches:
+        straight.update(batch)
+    # An odd number: the place within TD3's delay must be restored too.
+    for batch in batches[:51]:
+        stopped.update(batch)
+    saved = stopped.state()
+    stopped.update(batches[0])
+    resumed = build_algorithm(name, 20, 4, settings=settings, seed=2)
+    resumed.restore(Blob(saved.tensors, json.loads(json.dumps(saved.metadata))))
+    for batch in batches[51:]:
+        resumed.update(batch)
+
+    assert resumed.updates == straight.updates == 100
+    assert same_tensors(resumed.state(), straight.state())
+    assert not same_tensors(saved, straight.state())
+
+
+@NAMES
+def test_restoring_before_the_first_update_works_too(name: str) -> None:
+    straight = build_algorithm(name, 5, 3, settings={"hidden": (8,)}, seed=1)
+    resumed = build_algorithm(name, 5, 3, settings={"hidden": (8,)}, seed=2)
+    resumed.restore(straight.state())
+    for algorithm in (straight, resumed):
+        for seed in range(4):
+            algorithm.update(random_batch(seed))
+
+    assert same_tensors(straight.state(), resumed.state())
+
+
+def test_restore_ignores_what_a_learner_adds_and_refuses_another_algorithm() -> None:
+    td3 = build_algorithm("td3", 5, 3, settings={"hidden": (8,)})
+    blob = td3.state()
+    td3.restore(Blob({**blob.tensors, "normaliser/mean": np.zeros(5)}, {**blob.metadata, "watermarks": {"1": 2}}))
+
+    for other in (
+        build_algorithm("ddpg", 5, 3, settings={"hidden": (8,)}),
+        build_algorithm("td3", 6, 3, settings={"hidden": (8,)}),
+        build_algorithm("td3", 5, 3, settings={"hidden": (9,)}),
+    ):
+        before = other.state()
+        with pytest.raises(ValueError, match=r"the blob holds .*'td3'.*needed"):
+            other.restore(blob)
+        assert same_tensors(before, other.state())
+    with pytest.raises(ValueError, match="no algorithm"):
+        td3.restore(Blob({}, {}))
+
+
+@NAMES
+def test_same_seed_gives_the_same_learner_and_another_seed_another(name: str) -> None:
+    blobs = []
+    for seed in (1, 1, 2):
+        algorithm = build_algorithm(name, 5, 3, settings={"hidden": (8,)}, seed=seed)
+        algorithm.update(random_batch(0))
+        blobs.append(algorithm.state())
+
+    assert same_tensors(blobs[0], blobs[1])
+    assert not same_tensors(blobs[0], blobs[2])
+
+
+@pytest.mark.parametrize("field", ["observation", "reward", "next_observation", "weight"])
+@NAMES
+def test_non_finite_batch_is_refused_and_changes_no_network(name: str, field: str) -> None:
+    algorithm = build_algorithm(name, 5, 3, settings={"hidden": (8,)})
+    before = algorithm.state().tensors
+    batch = random_batch(0)
+    batch.discount[:] = 0.9
+    getattr(batch, field)[2] = np.nan
+
+    with pytest.raises(FloatingPointError, match="the critic loss is nan"):
+        algorithm.update(batch)
+    after = algorithm.state().tensors
+    assert all(np.array_equal(before[key], after[key]) for key in before if key != "generator")
+    assert algorithm.updates == 0
+
+
+def test_update_accepts_read_only_columns() -> None:
+    batch = random_batch(0)
+    for field in dataclasses.fields(Batch):
+        getattr(batch, field.name).flags.writeable = False
+
+    build_algorithm("td3", 5, 3, settings={"hidden": (8,)}).update(batch)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("sac", {}, "algorithm is 'sac', needed one of ddpg, td3"),
+        ("ddpg", {"policy_delay": 2}, "ddpg has no setting policy_delay; it has hidden"),
+        ("td3", {"tau": 0.0}, "tau is 0.0"),
+        ("td3", {"actor_lr": -1e-3}, "actor_lr is -0.001"),
+        ("td3", {"critic_lr": math.nan}, "critic_lr is nan"),
+        ("td3", {"hidden": (400, 0)}, r"hidden is \(400, 0\)"),
+        ("td3", {"bins": 1}, "bins is 1"),
+        ("td3", {"gradient_clip": 0.0}, "gradient_clip is 0.0"),
+        ("td3", {"policy_delay": 0}, "policy_delay is 0"),
+        ("td3", {"target_noise": -0.1}, "target_noise is -0.1"),
+    ],
+)
+def test_nonsense_is_refused_early(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_algorithm(name, 5, 3, settings=settings)
+
+
+def test_settings_of_another_algorithm_are_refused() -> None:
+    with pytest.raises(ValueError, match="algorithm is 'td3', its settings are a DDPGConfig"):
+        build_algorithm("td3", 5, 3, settings=build_config("ddpg"))
+
+
+def test_defaults_are_the_papers() -> None:
+    td3, ddpg = build_config("td3"), build_config("ddpg")
+
+    assert dataclasses.asdict(td3) == {
+        "hidden": (400, 300),
+        "actor_lr": 3e-4,
+        "critic_lr": 3e-4,
+        "tau": 0.005,
+        "gradient_clip": None,
+        "bins": None,
+        "policy_delay": 2,
+        "target_noise": 0.2,
+        "noise_clip": 0.5,
+    }
+    assert (ddpg.actor_lr, ddpg.critic_lr, ddpg.tau) == (1e-4, 1e-3, 0.001)
