@@ -64,16 +64,18 @@ class RunningNormaliser:
 
         Raises: ValueError for another width, or for a number that is not finite; nothing is taken then.
         """
-        rows = np.asarray(observations, dtype=np.float64)
+        rows = np.array(observations, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.size:
             raise ValueError(f"observations have shape {rows.shape}, the normaliser needs (B, {self.size})")
         if len(rows) == 0:
             return
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=0))
-        if len(bad):
+        with np.errstate(invalid="ignore"):
+            mean = rows.mean(axis=0)
+        if not np.isfinite(mean).all():
+            bad = np.flatnonzero(~np.isfinite(mean))
             raise ValueError(f"features {bad[:8].tolist()} are not finite, needed finite numbers; a diverged state?")
-        mean = rows.mean(axis=0)
-        squares = np.square(rows - mean).sum(axis=0)
+        rows -= mean
+        squares = np.einsum("ij,ij->j", rows, rows)
         total = self.count + len(rows)
         delta = mean - self.mean
         self._squares += squares + delta**2 * (self.count * len(rows) / total)

@@ -19,13 +19,14 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointStoreUnavailable
 from agents.checkpoints.objects import Objects, StoredObject
 from agents.checkpoints.store import VersionedCheckpoints
 
 _CONNECT_TIMEOUT_S = 2.0
-_READ_TIMEOUT_S = 20.0
+_READ_TIMEOUT_S = 10.0
 """Of silence, not of the whole transfer."""
 _ATTEMPTS = 3
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -156,7 +157,7 @@ class S3Objects(Objects):
                 f"{where}: found no complete credentials for {action}; "
                 "needed AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role of this machine"
             ) from None
-        except HTTPClientError as error:
+        except (HTTPClientError, NoConnectionError) as error:
             raise CheckpointStoreUnavailable(
                 f"{where} can not be reached for {action} ({type(error).__name__}, tried {_ATTEMPTS} times); "
                 "is the S3 server running, and is AWS_ENDPOINT_URL_S3 right?"

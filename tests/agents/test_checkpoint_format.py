@@ -106,7 +106,7 @@ def test_every_cut_of_a_file_is_refused() -> None:
     data = encode(Blob({"x": np.arange(4, dtype=np.float32)}, {"updates": 7}))
 
     for length in range(len(data)):
-        with pytest.raises(CheckpointCorrupt, match="^runs/walk/policy is no safetensors file"):
+        with pytest.raises(CheckpointCorrupt, match=r"^runs/walk/policy is no safetensors file"):
             decode(data[:length], "runs/walk/policy")
 
 

@@ -33,17 +33,18 @@ class Naive:
     def run(self, prefix: str, inputs: Tensor) -> Tensor:
         for layer in range(len(self.config.hidden)):
             weight, bias = (self.values[f"{prefix}.hidden.{layer}.{kind}"] for kind in ("weight", "bias"))
-            inputs = torch.clamp(inputs @ weight.T + bias, min=0)
+            inputs = (inputs @ weight.T + bias).clamp(min=0)
         outputs: Tensor = inputs @ self.values[f"{prefix}.final.weight"].T + self.values[f"{prefix}.final.bias"]
         return outputs
 
     def q(self, which: str, critic: int, observation: Tensor, action: Tensor) -> Tensor:
-        return self.run(f"critic/{which}/bodies.{critic}", torch.cat([observation, action], 1))[:, 0]
+        values: Tensor = self.run(f"critic/{which}/bodies.{critic}", torch.cat([observation, action], 1))[:, 0]
+        return values
 
     def levels(self, action: Tensor) -> Tensor:
         if self.config.bins is None:
             return action
-        steps = self.config.bins - 1
+        steps: int = self.config.bins - 1
         return 2 * torch.round((action + 1) / 2 * steps) / steps - 1
 
     def adam(self, part: str, loss_of: Callable[[], Tensor], lr: float) -> float:

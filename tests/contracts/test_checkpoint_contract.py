@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -217,11 +217,11 @@ def test_a_flipped_byte_in_the_latest_manifest_is_refused(store: VersionedCheckp
 def test_a_broken_pointer_or_manifest_is_refused(store: VersionedCheckpoints, objects: Objects, text: bytes) -> None:
     _publish(store)
     objects.put(_key(1, "manifest.json"), text)
-    with pytest.raises(CheckpointCorrupt, match="^runs/walk-1/versions/00000001/manifest.json: .* not used"):
+    with pytest.raises(CheckpointCorrupt, match=r"^runs/walk-1/versions/00000001/manifest.json: .* not used"):
         store.load(RUN, "policy", 1)
 
     objects.put("runs/walk-1/latest.json", text)
-    with pytest.raises(CheckpointCorrupt, match="^runs/walk-1/latest.json: .* not used"):
+    with pytest.raises(CheckpointCorrupt, match=r"^runs/walk-1/latest.json: .* not used"):
         store.latest(RUN)
 
 
@@ -240,7 +240,7 @@ def test_loading_from_an_empty_run_says_which_runs_exist(store: VersionedCheckpo
     _publish(store, run="first")
     _publish(store, run="second")
 
-    with pytest.raises(CheckpointMissing, match="run 'walk-1' has no checkpoint yet; .*: first, second"):
+    with pytest.raises(CheckpointMissing, match=r"run 'walk-1' has no checkpoint yet; .*: first, second"):
         store.load(RUN, "policy")
 
 
@@ -365,7 +365,7 @@ def test_two_publishers_with_one_number_are_told_apart_by_the_manifest(
 
 @pytest.mark.parametrize("run", ["", ".", "..", "a/b", "../x", "-x", "a b", "a\n", "ü", "x" * 101])
 def test_a_run_name_that_is_no_key_is_refused(store: VersionedCheckpoints, run: str) -> None:
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: store.publish(run, policy_blob(), learner_blob(), {}),
         lambda: store.latest(run),
         lambda: store.load(run, "policy"),

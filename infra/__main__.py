@@ -1,0 +1,192 @@
+"""`python -m infra …`: many processes, and the services they need.
+
+    up        start the local MongoDB and S3 server, if `.env` names no others
+    down      stop them
+    status    what runs, and what the runs have collected
+    run       the main job: exploration, workers, learner, evaluator, live view, summary
+    compass   print the connection string for MongoDB Compass (it holds the password)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.checkpoints.contract import CheckpointStoreUnavailable
+from agents.connections import Connections, ConnectionsMissing
+from agents.plain import ConfigError
+from agents.replay.contract import ReplayUnavailable
+from agents.stopping import stop_on_signals
+from infra.preflight import Unfit, check_machine
+from infra.services.control import ServiceFailed, down, ensure_up, service_status
+from infra.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+_CLEAR = (
+    Unfit,
+    ServiceFailed,
+    SettingsError,
+    ConfigError,
+    ConnectionsMissing,
+    ReplayUnavailable,
+    CheckpointStoreUnavailable,
+    ValueError,
+    OSError,
+)
+"""Errors whose message says what to do: the user gets the sentence, not the traceback."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0 after a clean end, 1 with one sentence on stderr otherwise."""
+    from infra.run import RunFailed
+
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except (*_CLEAR, RunFailed) as error:
+        if options.traceback:
+            raise
+        print(f"{options.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def up(options: argparse.Namespace) -> None:
+    """Start the local services that `.env` asks for; makes `.env` at the first start."""
+    check_machine()
+    settings = Settings.load(create=True)
+    started = ensure_up(settings)
+    print("services started" if started else "services were up already")
+    _print_services(service_status(settings))
+
+
+def stop(options: argparse.Namespace) -> None:
+    """Stop the local services."""
+    print("services stopped" if down(Settings.load()) else "no local services were running")
+
+
+def status(options: argparse.Namespace) -> None:
+    """What runs here, and what every run has collected and published."""
+    settings = Settings.load()
+    services = service_status(settings)
+    found: dict[str, Any] = {"services": services, "runs": {}}
+    if all(service["up"] for service in services.values()):
+        found["runs"] = _runs()
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    _print_services(services)
+    for name, run in found["runs"].items():
+        counts = ", ".join(f"{count:,} {what}" for what, count in run["collections"].items())
+        print(f"{name}: {run['task']}, {counts}, newest version {run['latest_version']}")
+
+
+def run(options: argparse.Namespace) -> None:
+    """The main job, until Ctrl-C or for --minutes; a second run of the same name goes on with it."""
+    from infra.run import RunOptions
+    from infra.run import run as run_here
+
+    check_machine()
+    settings_given = [*options.set]
+    if options.task:
+        settings_given.append(f"environment.task={options.task}")
+    if options.physics:
+        settings_given.append(f"environment.physics={options.physics}")
+    asked = RunOptions(
+        name=options.run,
+        minutes=options.minutes,
+        workers=options.workers,
+        config=options.config,
+        settings=settings_given,
+        summary=options.summary,
+        evaluator=not options.no_evaluator,
+    )
+    flag = stop_on_signals()
+    settings = Settings.load(create=True)
+    started_here = ensure_up(settings)
+    try:
+        run_here(asked, flag)
+    finally:
+        if started_here:
+            down(settings)
+
+
+def compass(options: argparse.Namespace) -> None:
+    """Print the connection string for MongoDB Compass."""
+    Settings.load()
+    print(Connections.from_environment().mongodb_uri)
+
+
+def _runs() -> dict[str, Any]:
+    from agents.build import open_replay, open_store
+
+    connections = Connections.from_environment()
+    replay, store = open_replay(connections), open_store(connections)
+    found = {}
+    for name in replay.runs():
+        counts, version = replay.counts(name), store.latest(name)
+        found[name] = {
+            "task": replay.run(name).task,
+            "collections": {
+                "runs": counts.runs,
+                "episodes": counts.episodes,
+                "timesteps": counts.timesteps,
+                "events": counts.events,
+            },
+            "aborted": counts.aborted,
+            "latest_version": version.number if version else 0,
+            "learner": replay.lease_holder(name),
+        }
+    replay.close()
+    return found
+
+
+def _print_services(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        state = "up" if service["up"] else "down"
+        place = "elsewhere" if not service["local"] else f"port {service['port']}"
+        print(f"{name}: {state}, {place}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def command(name: str, function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        help_line = (function.__doc__ or "").splitlines()[0].rstrip(".")
+        added = commands.add_parser(name, help=help_line, description=function.__doc__)
+        added.set_defaults(command=function)
+        added.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
+        return added
+
+    command("up", up)
+    command("down", stop)
+    command("status", status).add_argument("--json", action="store_true", help="as JSON")
+    command("compass", compass)
+    job = command("run", run)
+    job.add_argument("--run", "--name", dest="run", default="first-light", metavar="NAME", help="default: first-light")
+    job.add_argument("--minutes", type=float, metavar="M", help="stop after so long (default: until Ctrl-C)")
+    job.add_argument("--workers", type=int, metavar="N", help="rollout workers (default: cores minus one)")
+    job.add_argument("--task", metavar="T", help="e.g. prosthetics-round1 (default: prosthetics-round2)")
+    job.add_argument("--physics", metavar="P", help="the simulator (default: opensim)")
+    job.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
+    job.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128")
+    job.add_argument("--summary", type=Path, metavar="FILE", help="save the summary as JSON here too")
+    job.add_argument("--no-evaluator", action="store_true", help="score nothing in the background")
+    return parser
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(main())

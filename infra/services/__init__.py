@@ -1,0 +1,1 @@
+"""The local MongoDB and S3 server: find, start, probe, stop."""

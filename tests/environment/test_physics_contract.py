@@ -1,0 +1,180 @@
+"""One contract, both bodies: the fake one and OpenSim's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from environment.physics.contract import Physics
+from environment.physics.models import model_path
+from environment.physics.settings import OpenSimSettings
+from tests.fakes import FakePhysics
+
+Make = Callable[[], Physics]
+
+
+def opensim_body(settings: OpenSimSettings | None = None) -> Physics:
+    from environment.physics.opensim import OpenSimPhysics
+
+    return OpenSimPhysics(model_path("3D_pros"), settings or OpenSimSettings())
+
+
+MAKERS: dict[str, Make] = {"fake": FakePhysics, "opensim": opensim_body}
+
+
+@pytest.fixture(params=["fake", pytest.param("opensim", marks=pytest.mark.opensim)])
+def make(request: pytest.FixtureRequest) -> Make:
+    return MAKERS[request.param]
+
+
+@pytest.fixture
+def physics(make: Make) -> Physics:
+    body = make()
+    body.reset()
+    return body
+
+
+def excitations(physics: Physics, steps: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((steps, len(physics.muscles)))
+
+
+def play(physics: Physics, actions: np.ndarray) -> np.ndarray:
+    return np.stack([physics.step(action) for action in actions])
+
+
+def test_it_says_what_it_is(physics: Physics) -> None:
+    assert physics.name
+    assert len(set(physics.muscles)) == len(physics.muscles) > 0
+    assert len(physics.model_sha256) == 64
+    for muscle in physics.muscles:
+        assert f"muscles/{muscle}/activation" in physics.layout.index
+
+
+def test_reset_and_step_give_one_finite_number_per_entry_of_the_layout(physics: Physics) -> None:
+    for state in (physics.reset(), physics.step(np.full(len(physics.muscles), 0.5))):
+        assert state.shape == (physics.layout.size,)
+        assert state.dtype == np.float64
+        assert np.isfinite(state).all()
+
+
+def test_the_walker_starts_upright_and_its_state_has_no_target(physics: Physics) -> None:
+    start = physics.reset()
+    assert 0.85 < start[physics.layout.index["body_pos/pelvis/y"]] < 1.05
+    assert not [name for name in physics.layout.names if name.startswith("target")]
+
+
+def test_the_same_excitations_after_a_reset_give_the_same_states_bit_for_bit(physics: Physics) -> None:
+    actions = excitations(physics, 12)
+    first_start, first = physics.reset(), play(physics, actions)
+    play(physics, excitations(physics, 3, seed=9))
+    second_start, second = physics.reset(), play(physics, actions)
+    assert first_start.tobytes() == second_start.tobytes()
+    assert first.tobytes() == second.tobytes()
+
+
+def test_different_excitations_give_different_states(physics: Physics) -> None:
+    first = play(physics, excitations(physics, 3, seed=1))
+    physics.reset()
+    assert not np.array_equal(first, play(physics, excitations(physics, 3, seed=2)))
+
+
+def test_two_in_one_process_stepped_in_turn_equal_two_stepped_alone(make: Make) -> None:
+    one, other = make(), make()
+    plans = excitations(one, 8, seed=1), excitations(other, 8, seed=2)
+    alone = []
+    for body, plan in zip((one, other), plans, strict=True):
+        body.reset()
+        alone.append(play(body, plan))
+    one.reset(), other.reset()
+    in_turn = [np.stack(states) for states in
+               zip(*((one.step(a), other.step(b)) for a, b in zip(*plans, strict=True)), strict=True)]  # fmt: skip
+    assert in_turn[0].tobytes() == alone[0].tobytes()
+    assert in_turn[1].tobytes() == alone[1].tobytes()
+
+
+def test_a_state_once_given_does_not_change_later(physics: Physics) -> None:
+    state = physics.step(np.full(len(physics.muscles), 0.5))
+    before = state.copy()
+    physics.step(np.full(len(physics.muscles), 1.0))
+    assert np.array_equal(state, before)
+
+
+@pytest.mark.parametrize("wrong", [1.0001, -0.0001, 5.0, -1.0, np.nan, np.inf])
+def test_an_excitation_out_of_its_range_is_refused_and_moves_nothing(physics: Physics, wrong: float) -> None:
+    before = physics.snapshot()
+    excitation = np.full(len(physics.muscles), 0.5)
+    excitation[1] = wrong
+    with pytest.raises(ValueError, match="excitation of muscle 1"):
+        physics.step(excitation)
+    after = physics.snapshot()
+    assert (after.step, after.y.tobytes()) == (before.step, before.y.tobytes())
+
+
+def test_a_refused_excitation_leaves_no_trace_in_what_follows(physics: Physics) -> None:
+    actions = excitations(physics, 4)
+    clean = play(physics, actions)
+    physics.reset()
+    play(physics, actions[:2])
+    with pytest.raises(ValueError):
+        physics.step(np.full(len(physics.muscles), -1.0))
+    assert np.array_equal(play(physics, actions[2:]), clean[2:])
+
+
+@pytest.mark.parametrize("missing", [1, -1])
+def test_an_excitation_of_another_shape_is_refused(physics: Physics, missing: int) -> None:
+    with pytest.raises(ValueError, match=r"excitation has shape .* was the policy made for another model"):
+        physics.step(np.zeros(len(physics.muscles) - missing))
+    with pytest.raises(ValueError, match="excitation has shape"):
+        physics.step(np.zeros((1, len(physics.muscles))))
+
+
+def test_the_whole_range_is_accepted(physics: Physics) -> None:
+    physics.step(np.zeros(len(physics.muscles)))
+    physics.step(np.ones(len(physics.muscles), np.float32))
+
+
+def test_a_snapshot_says_when_it_was_taken_and_with_which_excitation(physics: Physics) -> None:
+    actions = excitations(physics, 3)
+    play(physics, actions)
+    snapshot = physics.snapshot()
+    assert snapshot.step == 3
+    assert snapshot.time_s == pytest.approx(0.03, abs=1e-12)
+    assert np.array_equal(snapshot.excitation, actions[-1])
+
+
+def test_a_snapshot_does_not_change_when_the_simulation_goes_on(physics: Physics) -> None:
+    action = np.full(len(physics.muscles), 0.5)
+    physics.step(action)
+    snapshot = physics.snapshot()
+    before = snapshot.y.copy(), snapshot.excitation.copy()
+    action[:] = 0.0
+    physics.step(np.ones(len(physics.muscles)))
+    assert np.array_equal(snapshot.y, before[0])
+    assert np.array_equal(snapshot.excitation, before[1])
+
+
+@pytest.mark.parametrize("into", ["itself", "another"])
+def test_restore_continues_within_a_tenth_of_a_millimetre(make: Make, into: str) -> None:
+    body = make()
+    places = body.layout.where("body_pos")
+    actions = excitations(body, 20)
+    body.reset()
+    moment = play(body, actions[:10])[-1]
+    snapshot = body.snapshot()
+    after = play(body, actions[10:])
+    other = body if into == "itself" else make()
+    restored = other.restore(snapshot)
+    np.testing.assert_allclose(restored[places], moment[places], rtol=0, atol=1e-9)
+    again = play(other, actions[10:])
+    assert other.snapshot().step == 20
+    assert np.abs(again[:, places] - after[:, places]).max() < 1e-4
+
+
+def test_a_reset_after_a_restore_starts_anew(physics: Physics) -> None:
+    start = physics.reset()
+    play(physics, excitations(physics, 5))
+    physics.restore(physics.snapshot())
+    assert physics.reset().tobytes() == start.tobytes()
+    assert physics.snapshot().step == 0
