@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
+from agents.checkpoints.contract import CheckpointConflict, CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
 from agents.config import RunConfig, check_run_name, data_dir, load_config
 from agents.connections import Connections, ConnectionsMissing
+from agents.lease import LeaseLost, RunIsTaken
 from agents.plain import ConfigError
 from agents.policy import PolicyMismatch
 from agents.replay.contract import ReplayUnavailable
@@ -39,8 +40,12 @@ _CLEAR = (
     ReplayUnavailable,
     CheckpointStoreUnavailable,
     CheckpointMissing,
+    CheckpointConflict,
     CheckpointCorrupt,
     PolicyMismatch,
+    RunIsTaken,
+    LeaseLost,
+    FloatingPointError,
     FileNotFoundError,
     MemoryError,
     KeyError,
@@ -61,14 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.traceback:
             raise
         print(f"{options.name}: {error.args[0] if error.args else error}", file=sys.stderr)
-        return 1
-    except RuntimeError as error:
-        from agents.learner import LeaseLost
-        from agents.training import RunIsTaken
-
-        if options.traceback or not isinstance(error, (LeaseLost, RunIsTaken)):
-            raise
-        print(f"{options.name}: {error}", file=sys.stderr)
         return 1
     return 0
 

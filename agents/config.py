@@ -92,8 +92,8 @@ class LearnerConfig:
     reward_offset: float = 0.0
     """The critic learns `scale * (reward + offset)` of every control step. Stored and reported rewards stay as they
     are. Round 2 pays up to 10 a step; unscaled its values reach 1,000, far from what fresh networks put out."""
-    lease_seconds: float = 30.0
-    """How long the run stays reserved for a learner that stopped answering."""
+    lease_seconds: float = 15.0
+    """How long the run stays reserved for a learner that stopped answering, or died without notice."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.threads < 1 or self.keep_versions < 1:
@@ -107,7 +107,7 @@ class LearnerConfig:
         if self.device != "auto" and not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device={self.device!r} must be auto, cpu, cuda or cuda:N")
         if self.lease_seconds < 5:
-            raise ValueError(f"lease_seconds={self.lease_seconds} must be at least 5; a slow update would lose the lease")
+            raise ValueError(f"lease_seconds={self.lease_seconds} must be at least 5; a short hiccup of the network would lose the run")
 
 
 @dataclass(frozen=True, kw_only=True)

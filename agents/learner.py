@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,8 +32,14 @@ _POLL_S = 0.1
 _REPORT_S = 2.0
 
 
-class LeaseLost(RuntimeError):
-    """Another learner holds the run. This one may not publish any more."""
+class HeldLease(Protocol):
+    """The right to train the run."""
+
+    def check(self) -> None:
+        """Raises: LeaseLost when another learner has taken over."""
+
+    def valid(self) -> bool:
+        """Whether publishing is allowed now."""
 
 
 class Feeder(threading.Thread):
@@ -129,7 +136,7 @@ def train(
     learner: Learner,
     feeder: Feeder,
     publisher: Publisher,
-    hold_lease: Callable[[], bool],
+    lease: HeldLease,
     report: Callable[[dict[str, Any], dict[str, float]], None],
     stop: Stop,
 ) -> None:
@@ -137,29 +144,25 @@ def train(
 
     `report(facts, metrics)` hears every other second how it goes. Raises: LeaseLost, and whatever stopped the feeding.
     """
-    replay, lease_s = learner.config.replay, learner.config.learner.lease_seconds
+    replay = learner.config.replay
     limiter = Limiter(replay.samples_per_timestep, learner.config.learner.batch_size)
     pace = Pace(learner.updates)
-    next_lease_s = next_report_s = 0.0
+    next_report_s = 0.0
     metrics: dict[str, float] = {}
     while not stop():
         feeder.check()
-        now_s = time.monotonic()
-        if now_s >= next_lease_s:
-            if not hold_lease():
-                raise LeaseLost("another learner took over this run; this one stops without publishing")
-            next_lease_s = now_s + lease_s / 3
-        if now_s >= next_report_s:
+        lease.check()
+        if time.monotonic() >= next_report_s:
             report(pace.facts(learner), metrics)
-            next_report_s = now_s + _REPORT_S
+            next_report_s = time.monotonic() + _REPORT_S
         collected = learner.mirror.taken_steps
         if collected < replay.explore_timesteps or not limiter.may_update(learner.updates, collected):
             pace.wait(_POLL_S)
             continue
         metrics = learner.learn()
-        if publisher.due(learner.updates):
+        if publisher.due(learner.updates) and lease.valid():
             publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
-    if learner.updates and hold_lease():
+    if learner.updates > pace.first and lease.valid():
         publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
     report(pace.facts(learner), metrics)
 
@@ -169,7 +172,7 @@ class Pace:
 
     def __init__(self, updates: int) -> None:
         self._started_s = self._seen_s = time.monotonic()
-        self._first = self._seen = updates
+        self.first = self._seen = updates
         self._waited_s = 0.0
 
     def wait(self, seconds: float) -> None:
@@ -184,7 +187,6 @@ class Pace:
         self._seen, self._seen_s = learner.updates, now_s
         return {
             "updates": learner.updates,
-            "updates_here": learner.updates - self._first,
             "updates_per_s": rate,
             "waited_s": self._waited_s,
             "running_s": now_s - self._started_s,
@@ -195,7 +197,8 @@ class Pace:
 
 
 def _metadata(learner: Learner, metrics: dict[str, float]) -> dict[str, Any]:
-    return {"updates": learner.updates, "timesteps": learner.mirror.taken_steps, "metrics": dict(metrics)}
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return {"updates": learner.updates, "timesteps": learner.mirror.taken_steps, "metrics": finite}
 
 
 def _under(blob: Blob, prefix: str) -> dict[str, Any]:

@@ -34,8 +34,9 @@ class PublishedPolicies:
             version = self._store.latest(self._run)
             if version is not None and version.number not in (self._policy.version, self._refused):
                 self._take(version.number)
-        except (CheckpointStoreUnavailable, CheckpointMissing) as error:
-            # A version may be retired between the look at the pointer and the download; the next look finds its heir.
+        except (CheckpointStoreUnavailable, CheckpointMissing, CheckpointCorrupt) as error:
+            # A version may be retired between the look at the pointer and the download; the next look finds its heir. A
+            # damaged pointer is the learner's to mend.
             log.warning("acting on with policy %d: %s", self._policy.version, error)
         self.refresh_ms = 1e3 * (time.perf_counter() - started_s)
         return self._policy

@@ -11,7 +11,7 @@ import numpy as np
 from agents.actor import Stop
 from agents.baselines import Score, blind_walking, standing
 from agents.build import contract_of, evaluation_environment
-from agents.checkpoints.contract import CheckpointMissing, CheckpointStore, CheckpointStoreUnavailable
+from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, CheckpointStoreUnavailable
 from agents.config import RunConfig
 from agents.evaluator import BASELINES, EVALUATED, Stopped, describe, known_baselines, score
 from agents.exploration import NoExploration, UniformActions
@@ -114,7 +114,7 @@ def _newest(store: CheckpointStore, run: str, scored: int) -> Policy | None:
         if version is None or version.number == scored:
             return None
         _, blob = store.load(run, "policy", version.number)
-    except (CheckpointMissing, CheckpointStoreUnavailable) as error:
+    except (CheckpointMissing, CheckpointCorrupt, CheckpointStoreUnavailable) as error:
         log.warning("no checkpoint to score now: %s", error)
         return None
     return Policy.from_blob(blob, version=version.number)

@@ -42,7 +42,8 @@ class ActionMap:
         action = np.asarray(policy_action, dtype=np.float32)
         if action.shape != (self.muscles,):
             raise ValueError(
-                f"action has shape {action.shape}, the body needs ({self.muscles},); was the policy made for another model?"
+                f"action has shape {action.shape}, the body needs ({self.muscles},); was the policy made for another "
+                "model?"
             )
         outside = ~(np.abs(action) <= 1.0 + _ROUNDING)  # NaN compares false, so it counts as outside
         if outside.any():
@@ -59,7 +60,8 @@ def binned(excitation: Float32, bins: int | None) -> Float32:
     if bins is None:
         return excitation
     intervals = np.float32(bins - 1)
-    return np.rint(excitation * intervals) / intervals
+    rounded: Float32 = np.rint(excitation * intervals) / intervals
+    return rounded
 
 
 class FrameSkip:
@@ -69,10 +71,12 @@ class FrameSkip:
     """
 
     def __init__(self, spec: FrameSkipSpec) -> None:
-        low, high = (spec, spec) if isinstance(spec, int) else spec
-        if not 1 <= low <= high:
-            raise ValueError(f"frame skip {spec} must be at least 1 and its range in order; 1 asks the policy every step")
-        self._low, self._high = low, high
+        bounds = (spec, spec) if isinstance(spec, int) else spec
+        if len(bounds) != 2 or not 1 <= bounds[0] <= bounds[1]:
+            raise ValueError(
+                f"frame skip {spec} must be a number from 1, or a range of two in order; 1 asks the policy every step"
+            )
+        self._low, self._high = bounds
 
     @property
     def longest(self) -> int:

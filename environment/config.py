@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from environment.actions import FrameSkip
 from environment.observations import OBSERVATIONS
+from environment.physics.settings import OpenSimSettings
 from environment.shaping import ABORT_RULES, SHAPED_TERMS
 from environment.tasks import task
 
@@ -43,12 +45,15 @@ class EnvironmentConfig:
             raise ValueError(f"physics {self.physics!r} is unknown; there are {', '.join(PHYSICS)}")
         if self.observation not in OBSERVATIONS:
             raise ValueError(f"observation {self.observation!r} is unknown; there are {', '.join(OBSERVATIONS)}")
+        OpenSimSettings(self.integrator, self.accuracy, self.stale_controls)
         FrameSkip(self.frame_skip)
         if self.bins is not None and self.bins < 2:
             raise ValueError(f"bins={self.bins} must be at least 2, or None for continuous excitations")
-        for name in self.shaping:
+        for name, weight in self.shaping.items():
             if name not in SHAPED_TERMS:
                 raise ValueError(f"shaped reward {name!r} is unknown; there are {', '.join(SHAPED_TERMS)}")
+            if not math.isfinite(weight):
+                raise ValueError(f"weight of shaped reward {name!r} is {weight}, it must be a finite number")
         for name in self.aborts:
             if name not in ABORT_RULES:
                 raise ValueError(f"early-abort rule {name!r} is unknown; there are {', '.join(ABORT_RULES)}")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from environment.pose import PelvisYaw, into_yaw_frame
+from environment.pose import PelvisTilt, PelvisYaw, into_yaw_frame
 from environment.state import AXES, TARGET_VELOCITY, StateLayout
 
 Array = NDArray[Any]
@@ -90,8 +90,8 @@ class CompactObservation:
     """The walker seen from its own pelvis: the frame turns with the pelvis's yaw, so every heading looks alike.
 
     Positions and velocities of the bodies relative to the pelvis, the joints, the muscles, the ground's force on each
-    foot (in body weights of 700 N), the target velocity, its difference to the pelvis's velocity, and how long the
-    target has stood. Nothing in it tells where in the world the walker is.
+    foot (in body weights of 700 N, upward when it carries), the target velocity, its difference to the pelvis's
+    velocity, and how long the target has stood. Nothing in it tells where in the world the walker is.
     """
 
     name = "compact/1"
@@ -103,7 +103,7 @@ class CompactObservation:
         self._yaw = PelvisYaw(layout)
         others = tuple(body for body in layout.children("body_pos") if body != "pelvis")
         self._pelvis = {kind: layout.where(f"body_{kind}/pelvis") for kind in ("pos", "vel", "pos_rot", "vel_rot")}
-        self._tilt_list = layout.where(*(f"joint_pos/ground_pelvis/pelvis_{angle}" for angle in ("tilt", "list")))
+        self._tilt = PelvisTilt(layout)
         self._others = {
             kind: layout.where(*(f"body_{kind}/{body}" for body in others)).reshape(-1, 3) for kind in ("pos", "vel")
         }
@@ -113,7 +113,8 @@ class CompactObservation:
         self._muscles = np.concatenate([layout.ending("muscles", leaf) for leaf in leaves])
         self._muscle_force = layout.ending("muscles", "fiber_force")
         feet = tuple(force for force in layout.children("forces") if "foot" in force)
-        self._feet = layout.where(*(f"forces/{foot}/ground.force.{axis}" for foot in feet for axis in "XYZ")).reshape(-1, 3)
+        pushes = [f"forces/{foot}/ground.force.{axis}" for foot in feet for axis in "XYZ"]
+        self._feet = layout.where(*pushes).reshape(-1, 3)
         self._target = layout.where(TARGET_VELOCITY)
         self.names = (
             "pelvis_height",
@@ -139,10 +140,11 @@ class CompactObservation:
         target = into_yaw_frame(state[..., self._target], yaw)
         position = into_yaw_frame(state[..., self._others["pos"]] - state[..., None, self._pelvis["pos"]], each)
         velocity = into_yaw_frame(state[..., self._others["vel"]] - state[..., None, self._pelvis["vel"]], each)
-        ground_force = into_yaw_frame(state[..., self._feet], each) / self._BODY_WEIGHT_N
+        # OpenSim records what the foot does to the ground; the walker feels the opposite.
+        ground_force = into_yaw_frame(-state[..., self._feet], each) / self._BODY_WEIGHT_N
         parts = (
             state[..., self._pelvis["pos"][1:2]],
-            state[..., self._tilt_list],
+            self._tilt(state),
             pelvis_velocity,
             into_yaw_frame(state[..., self._pelvis["vel_rot"]], yaw),
             _flat(position),

@@ -1,4 +1,4 @@
-"""Directions read off states: the pelvis's yaw, and vectors turned into its frame. Works on one state and on batches."""
+"""Directions read off states: where the pelvis faces, how it tilts, vectors in its frame. One state or a batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,31 @@ class PelvisYaw:
         body-fixed X, Y, Z, so that axis is Rx(a) Ry(b) z = (sin b, -sin a cos b, cos a cos b).
         """
         a, b = states[..., self._angles[0]], states[..., self._angles[1]]
-        return np.arctan2(np.sin(b), np.cos(a) * np.cos(b))
+        yaw: Array = np.arctan2(np.sin(b), np.cos(a) * np.cos(b))
+        return yaw
+
+
+class PelvisTilt:
+    """How the pelvis tilts (positive backward) and lists (positive to the right), seen from where it faces.
+
+    Not the coordinates pelvis_tilt and pelvis_list: those turn about ground axes before the pelvis turns to its
+    heading, so a walker facing sideways lists where it means to tilt. With no yaw and no list the tilt equals the
+    coordinate.
+    """
+
+    def __init__(self, layout: StateLayout) -> None:
+        self._angles = layout.where("body_pos_rot/pelvis")
+
+    def __call__(self, states: Array) -> Array:
+        """(..., 2) rad of states (..., S): tilt, list.
+
+        Read off the vertical as the pelvis sees it, row y of Rx(a) Ry(b) Rz(c), which no turn about y changes.
+        """
+        a, b, c = (states[..., angle] for angle in self._angles)
+        sin_a, cos_a, sin_b = np.sin(a), np.cos(a), np.sin(b)
+        along_x = cos_a * np.sin(c) + sin_a * sin_b * np.cos(c)
+        along_y = cos_a * np.cos(c) - sin_a * sin_b * np.sin(c)
+        return np.stack((np.arctan2(along_x, along_y), np.arcsin(sin_a * np.cos(b))), axis=-1)
 
 
 def into_yaw_frame(vectors: Array, yaw_rad: Array) -> Array:

@@ -59,6 +59,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self._targets = np.zeros((1, 3))
         self._target_age_s = np.zeros(1, np.float32)
         self._skips = np.random.default_rng()
+        self._seed = 0
         self._step = 0
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(self.physics.muscles),), np.float32)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.observe.names),), np.float32)
@@ -85,9 +86,11 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self._targets = self.task.schedule(episode_seed, self.task.time_limit_steps)
         self._target_age_s = targets.age_s(self._targets)
         self._skips = np.random.default_rng([episode_seed, 1])
+        self._seed = episode_seed
         self._step = 0
-        self._ended = None
+        self._ended = Ending("the reset failed", terminated=False)
         self._state = self._with_target(self.physics.reset())
+        self._ended = None
         muscles = len(self.physics.muscles)
         first = self._timestep(np.zeros(muscles, np.float32), np.zeros(muscles, np.float32), False, 0.0, None)
         self._window.clear()
@@ -119,7 +122,12 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
             if self._ended or self._target_age_s[self._step] == 0.0:
                 break
         ended = self._ended
-        info = {"timesteps": tuple(taken), "reward_terms": terms, "ended": ended.reason if ended else None}
+        info = {
+            "timesteps": tuple(taken),
+            "reward_terms": terms,
+            "ended": ended.reason if ended else None,
+            "seed": self._seed,
+        }
         reward = float(sum(timestep.reward for timestep in taken))
         return self._observation(), reward, bool(ended and ended.terminated), bool(ended and ended.truncated), info
 

@@ -95,7 +95,7 @@ class StateLayout:
         """Positions of one leaf under a branch, e.g. `ending("muscles", "activation")`: one per muscle."""
         found = [i for name, i in self.index.items() if name.startswith(branch + "/") and name.endswith("/" + leaf)]
         if not found:
-            raise KeyError(f"the state has no {branch}/…/{leaf}; {self._siblings(branch)}")
+            raise KeyError(f"the state has no {branch}/…/{leaf}; {self._siblings(f'{branch}/{leaf}')}")
         return np.asarray(found, dtype=np.intp)
 
     def children(self, branch: str) -> tuple[str, ...]:
@@ -129,7 +129,8 @@ class StateLayout:
 
     def with_target(self) -> StateLayout:
         """This layout with the target velocity (m/s; forward x, up y, right z) appended."""
-        return StateLayout(self.entries + tuple(Entry(f"{TARGET_VELOCITY}/{axis}", "m/s") for axis in AXES), self.hollow)
+        target = tuple(Entry(f"{TARGET_VELOCITY}/{axis}", "m/s") for axis in AXES)
+        return StateLayout(self.entries + target, self.hollow)
 
     def _siblings(self, prefix: str) -> str:
         parts = prefix.split("/")

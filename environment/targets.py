@@ -51,11 +51,15 @@ def poisson_changes(seed: int, steps: int, *, mean_steps_between_changes: float 
     targets = np.empty((steps + 1, 3))
     for step in range(steps + 1):
         if step > 0 and step in changes:
-            # The sign is drawn although the range is symmetric: osim-rl does, and each draw moves the generator.
-            speed_m_per_s += draws.choice([-1, 1]) * draws.uniform(-_MAX_SPEED_CHANGE_M_PER_S, _MAX_SPEED_CHANGE_M_PER_S)
-            heading_rad += draws.choice([-1, 1]) * draws.uniform(-_MAX_HEADING_CHANGE_RAD, _MAX_HEADING_CHANGE_RAD)
+            speed_m_per_s += _draw_change(draws, _MAX_SPEED_CHANGE_M_PER_S)
+            heading_rad += _draw_change(draws, _MAX_HEADING_CHANGE_RAD)
         targets[step] = speed_m_per_s * math.cos(heading_rad), 0.0, speed_m_per_s * math.sin(heading_rad)
     return targets
+
+
+def _draw_change(draws: random.Random, largest: float) -> float:
+    # The sign is drawn although the range is symmetric: osim-rl does, and each draw moves the generator.
+    return draws.choice([-1, 1]) * draws.uniform(-largest, largest)
 
 
 def age_s(targets: NDArray[np.floating]) -> NDArray[np.float32]:

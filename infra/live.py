@@ -38,7 +38,7 @@ class View:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, snapshot: Snapshot, fleet: LocalFleet, explore_timesteps: int) -> None:
         """Shows how it goes now."""
@@ -68,7 +68,7 @@ def one_line(snapshot: Snapshot, explore_timesteps: int) -> str:
 def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
     """What people look at first."""
     counts, learner = snapshot.counts, snapshot.learner
-    exploring = f" (exploring, {explore_timesteps:,} wanted)" if not learner.get("updates") else ""
+    exploring = f" (exploring, {explore_timesteps:,} wanted)" if counts.timesteps < explore_timesteps else ""
     shown = {
         "timesteps": f"{counts.timesteps:,}{exploring}",
         "episodes": f"{counts.episodes:,}",

@@ -75,9 +75,11 @@ def evaluation_facts(replay: Replay, run: str) -> dict[str, Any]:
     """The newest and the best evaluation of a run, and the baselines on the same seeds; None where there is none yet."""
     evaluations: Sequence[Mapping[str, Any]] = [event["details"] for event in replay.events(run, EVALUATED)]
     baselines = replay.events(run, BASELINES)
+    # Scores of different simulators or seeds are not comparable.
+    alike = [facts for facts in evaluations if all(facts[name] == evaluations[-1][name] for name in ("physics", "seeds"))]
     return {
         "evaluations": len(evaluations),
         "newest": dict(evaluations[-1]) if evaluations else None,
-        "best": dict(max(evaluations, key=lambda facts: float(facts["mean"]))) if evaluations else None,
+        "best": dict(max(alike, key=lambda facts: float(facts["mean"]))) if evaluations else None,
         "baselines": dict(baselines[-1]["details"]) if baselines else None,
     }

@@ -72,13 +72,13 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
         connections = Connections.from_environment()
         replay, store = open_replay(connections), open_store(connections)
         config = RunConfig.of(replay.run(options.name).config)
-        before = replay.counts(options.name)
+        before = summaries.look_before(options.name, replay, store)
         started_s = time.monotonic()
         fleet = LocalFleet(folder, os.environ | _ONE_THREAD)
         replay.event(options.name, "run", "run_started", minutes=options.minutes, host=socket.gethostname())
         view = View(options.name, options.minutes)
         try:
-            for spec in processes(options, config, before.timesteps):
+            for spec in processes(options, config, before.counts.timesteps):
                 fleet.start(spec)
             with view:
                 _watch(options, config, fleet, Observer(options.name, replay, store, folder), view, stop)

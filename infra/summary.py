@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,34 @@ from infra.fleet.local import LocalFleet
 from infra.progress import evaluation_facts
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a run had when the session began."""
+
+    counts: Counts
+    version: int
+    """Newest checkpoint; 0 if none."""
+    updates: int
+    """Of that checkpoint."""
+
+
+def look_before(run: str, replay: Replay, store: CheckpointStore) -> Before:
+    """Counts of now."""
+    version = store.latest(run)
+    updates = int(version.metadata["updates"]) if version else 0
+    return Before(replay.counts(run), version.number if version else 0, updates)
+
+
 def summarise(
-    run: str, replay: Replay, store: CheckpointStore, folder: Path, fleet: LocalFleet, before: Counts, seconds: float
+    run: str, replay: Replay, store: CheckpointStore, folder: Path, fleet: LocalFleet, before: Before, seconds: float
 ) -> dict[str, Any]:
-    """Totals of the run, and what this session added (`…_here`) since the counts `before`."""
+    """Totals of the run, and what this session added (`…_here`) since `before`."""
     stored, counts = replay.run(run), replay.counts(run)
     statuses = read_statuses(folder)
     learner = statuses.get("learner", {})
     published = [event["details"]["version"] for event in replay.events(run, "published")]
     versions = store.versions(run)
+    updates = int(learner.get("updates", before.updates))
     here_s = max(seconds, 1e-9)
     return {
         "run": run,
@@ -31,7 +51,7 @@ def summarise(
         "physics": stored.physics,
         "code_version": stored.code_version,
         "seconds": seconds,
-        "resumed_from_version": learner.get("resumed_from"),
+        "resumed_from_version": before.version or None,
         "collections": {
             "runs": counts.runs,
             "episodes": counts.episodes,
@@ -39,20 +59,20 @@ def summarise(
             "events": counts.events,
         },
         "timesteps": counts.timesteps,
-        "timesteps_here": counts.timesteps - before.timesteps,
+        "timesteps_here": counts.timesteps - before.counts.timesteps,
         "episodes": counts.episodes,
-        "episodes_here": counts.episodes - before.episodes,
+        "episodes_here": counts.episodes - before.counts.episodes,
         "aborted": counts.aborted,
-        "updates": learner.get("updates", 0),
-        "updates_here": learner.get("updates_here", 0),
+        "updates": updates,
+        "updates_here": updates - before.updates,
         "versions_published": len(published),
         "versions_kept": [version.number for version in versions],
         "latest_version": versions[-1].number if versions else 0,
         "versions_acted_with": sorted({episode.start.policy_version for episode in replay.episodes_after(run, {})}),
         "evaluation": evaluation_facts(replay, run),
         "rates": {
-            "timesteps_per_s": (counts.timesteps - before.timesteps) / here_s,
-            "updates_per_s": learner.get("updates_here", 0) / here_s,
+            "timesteps_per_s": (counts.timesteps - before.counts.timesteps) / here_s,
+            "updates_per_s": (updates - before.updates) / here_s,
             "worker_timesteps_per_s": {
                 name: status["timesteps_per_s"] for name, status in statuses.items() if "timesteps_per_s" in status
             },

@@ -17,6 +17,7 @@ from agents.checkpoints.memory import MemoryCheckpoints
 from agents.config import RunConfig
 from agents.exploration import GaussianNoise, NoExploration, UniformActions
 from agents.learner import Feeder, Learner, train
+from agents.lease import Lease
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.publishing import Publisher
@@ -85,14 +86,17 @@ def train_for(learner: Learner, replay: Replay, store: CheckpointStore, config: 
         protected=lambda: [],
         published=lambda version: replay.event(RUN, "learner", "published", version=version.number),
     )
+    lease = Lease(replay, RUN, "test", seconds=5)
+    lease.take()
     goal = learner.updates + updates
     given_up_s = time.monotonic() + 60
     train(
-        learner, feeder, publisher, lambda: True, lambda facts, metrics: None,
+        learner, feeder, publisher, lease, lambda facts, metrics: None,
         lambda: learner.updates >= goal or time.monotonic() > given_up_s,
     )  # fmt: skip
     feeder.end()
     publisher.close()
+    lease.release()
     assert learner.updates == goal
 
 

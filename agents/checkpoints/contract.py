@@ -91,7 +91,7 @@ class CheckpointStore(Protocol):
     def versions(self, run: str) -> Sequence[Version]:
         """Complete versions (those with a manifest), oldest first.
 
-        Raises: CheckpointCorrupt.
+        One whose manifest can not be read is left out with a warning in the log; `load` says what is wrong with it.
         """
 
     def retain(self, run: str, *, last: int, keep: Sequence[int] = ()) -> Sequence[int]:

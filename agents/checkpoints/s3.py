@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -30,7 +29,6 @@ _READ_TIMEOUT_S = 10.0
 """Of silence, not of the whole transfer."""
 _ATTEMPTS = 3
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _ABSENT = frozenset(("NoSuchKey", "404"))
 
 
@@ -167,13 +165,11 @@ class S3Objects(Objects):
 
 
 def _client(endpoint: str | None) -> Any:
-    named = endpoint or next((os.environ[name] for name in _ENDPOINT_VARIABLES if os.environ.get(name)), None)
+    """boto3 puts the bucket into the host name on AWS, and into the path of any other server."""
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_S,
         read_timeout=_READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        # AWS wants the bucket in the host name; a server on localhost has no such names.
-        s3={"addressing_style": "path" if named else "auto"},
     )
     try:
         # A session of its own: boto3's shared one is not safe between threads.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from agents.checkpoints.contract import (
 from agents.checkpoints.format import decode, encode, sha256
 from agents.checkpoints.manifest import PARTS, Manifest, Pointer, StoredPart
 from agents.checkpoints.objects import Objects
+
+log = logging.getLogger(__name__)
 
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NUMBER = re.compile(r"[0-9]{8,}")
@@ -91,8 +94,13 @@ class VersionedCheckpoints:
         for number in self._numbers(run):
             key = self._manifest_key(run, number)
             stored = self._objects.get(key)
-            if stored is not None:
+            if stored is None:
+                continue
+            try:
                 found.append(Manifest.decode(stored.data, key, run=run, number=number).version)
+            except CheckpointCorrupt as error:
+                # One rotten manifest must not keep a learner from going on from the version before it.
+                log.warning("version %d of run %s is left out: %s", number, run, error)
         return found
 
     def retain(self, run: str, *, last: int, keep: Sequence[int] = ()) -> Sequence[int]:

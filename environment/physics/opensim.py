@@ -1,16 +1,15 @@
 """The reference physics: OpenSim itself. The only importer of `opensim`.
 
-Against osim-rl's use of it: nothing is stored per step, nothing is printed, the integrator can be chosen, and by default
-a new excitation acts from the first moment of its step. In osim-rl changing a controller's constant does not invalidate
-the state, so the first integrator stage of each step still uses the previous excitation; `stale_controls=True` brings
-that back, for comparison and official scores.
+Against osim-rl's use of it: nothing is stored per step, nothing is printed, the integrator can be chosen, and by
+default a new excitation acts from the first moment of its step. In osim-rl changing a controller's constant does not
+invalidate the state, so the first integrator stage of each step still uses the previous excitation;
+`stale_controls=True` brings that back, for comparison and official scores.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
 from environment.physics.models import file_sha256
 from environment.physics.opensim_reader import StateReader
+from environment.physics.settings import OpenSimSettings
 from environment.state import StateLayout
 from environment.timestep import CONTROL_STEP_S
 
@@ -30,34 +30,6 @@ with warnings.catch_warnings():
 
 # Without this every reset prints; it is process-wide by OpenSim's design.
 opensim.Logger.setLevelString("off")
-
-INTEGRATORS = (
-    "RungeKuttaMerson",
-    "SemiExplicitEuler2",
-    "RungeKutta2",
-    "RungeKutta3",
-    "RungeKuttaFeldberg",
-    "Verlet",
-    "ExplicitEuler",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSimSettings:
-    """How OpenSim integrates."""
-
-    integrator: str = "SemiExplicitEuler2"
-    accuracy: float = 1e-3
-    """Relative error the integrator keeps per step; smaller is slower. Above 1e-2 OpenSim loses stability."""
-    stale_controls: bool = False
-    """Keep osim-rl's fault that a step's first integrator stage uses the previous excitation."""
-
-    def __post_init__(self) -> None:
-        if self.integrator not in INTEGRATORS:
-            raise ValueError(f"integrator {self.integrator!r} is unknown; there are {', '.join(INTEGRATORS)}")
-        if not 1e-10 <= self.accuracy <= 3e-2:
-            raise ValueError(f"integrator accuracy {self.accuracy:g} is outside 1e-10..3e-2")
-
 
 FAST = OpenSimSettings()
 """For rollouts: within a few millimetres of the tight solution over a fall, 2-3 times as fast as osim-rl."""

@@ -225,6 +225,17 @@ def test_a_broken_pointer_or_manifest_is_refused(store: VersionedCheckpoints, ob
         store.latest(RUN)
 
 
+def test_a_rotten_manifest_hides_no_other_version(
+    store: VersionedCheckpoints, objects: Objects, caplog: pytest.LogCaptureFixture
+) -> None:
+    _publish(store, 3)
+    objects.put(_key(2, "manifest.json"), b"rotten")
+
+    assert _numbers(store) == [1, 3]
+    assert "version 2 of run walk-1 is left out: runs/walk-1/versions/00000002/manifest.json" in caplog.text
+    assert store.retain(RUN, last=2) == [1]
+
+
 def test_a_manifest_copied_from_another_run_is_refused(store: VersionedCheckpoints, objects: Objects) -> None:
     _publish(store)
     _publish(store, run="other")

@@ -18,7 +18,9 @@ _PELVIS_PLACE = tuple(f"ground_pelvis/pelvis_t{axis}" for axis in "xyz")
 _PELVIS_ANGLES = tuple(f"joint_pos/ground_pelvis/pelvis_{angle}" for angle in ("tilt", "list", "rotation"))
 
 
-def standing(changes: dict[str, float] | None = None, *, target: tuple[float, float, float] = (1.25, 0.0, 0.0)) -> Array:
+def standing(
+    changes: dict[str, float] | None = None, *, target: tuple[float, float, float] = (1.25, 0.0, 0.0)
+) -> Array:
     """(S,) the fake body's start with some entries changed by name."""
     state = np.concatenate((FakePhysics().reset(), target))
     for name, value in (changes or {}).items():

@@ -71,7 +71,7 @@ def test_fewer_than_two_bins_are_refused(bins: int) -> None:
 
 @pytest.mark.parametrize("spec", [0, -1, (0, 4), (5, 2), (1, 2, 3), ()])
 def test_a_frame_skip_that_makes_no_sense_is_refused(spec: int | tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="frame skip .* must be a number from 1, or a range of two in order"):
+    with pytest.raises(ValueError, match=r"frame skip .* must be a number from 1, or a range of two in order"):
         FrameSkip(spec)
 
 

@@ -22,7 +22,7 @@ from tests.environment.hand_made import (
 
 BODIES = LAYOUT.children("body_pos")
 NAMES = sorted(OBSERVATIONS)
-NOW = np.float32(0.0)
+NOW = np.zeros((), np.float32)
 
 
 def window_of(*states: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ def any_window(name: str, seed: int = 0) -> np.ndarray:
 
 def compact(state: np.ndarray, target_age_s: float = 0.0) -> dict[str, float]:
     observe = CompactObservation(LAYOUT)
-    return dict(zip(observe.names, observe(window_of(state), np.float32(target_age_s)).tolist(), strict=True))
+    return dict(zip(observe.names, observe(window_of(state), np.array(target_age_s, np.float32)).tolist(), strict=True))
 
 
 def original(*states: np.ndarray) -> dict[str, float]:
@@ -139,8 +139,11 @@ def test_original_s_history_is_relative_to_the_centre_of_mass_of_its_own_step() 
 def moved(state: np.ndarray, x_m: float, z_m: float) -> np.ndarray:
     result = state.copy()
     for axis, shift in (("x", x_m), ("z", z_m)):
-        places = [*(f"body_pos/{body}/{axis}" for body in BODIES), f"misc/mass_center_pos/{axis}",
-                  f"joint_pos/ground_pelvis/pelvis_t{axis}"]  # fmt: skip
+        places = [
+            *(f"body_pos/{body}/{axis}" for body in BODIES),
+            f"misc/mass_center_pos/{axis}",
+            f"joint_pos/ground_pelvis/pelvis_t{axis}",
+        ]
         result[LAYOUT.where(*places)] += shift
     return result
 
@@ -176,13 +179,17 @@ def test_compact_keeps_right_on_the_right_and_ahead_ahead(yaw_rad: float) -> Non
 
 
 def test_compact_takes_bodies_relative_to_the_pelvis() -> None:
-    state = standing({"body_pos/pelvis/x": 3.0, "body_pos/head/x": 3.25, "body_vel/pelvis/x": 1.0, "body_vel/head/x": 1.5})
+    state = standing(
+        {"body_pos/pelvis/x": 3.0, "body_pos/head/x": 3.25, "body_vel/pelvis/x": 1.0, "body_vel/head/x": 1.5}
+    )
     seen = compact(state)
     assert (seen["position/head/x"], seen["velocity/head/x"], seen["pelvis_velocity/x"]) == (0.25, 0.5, 1.0)
 
 
 def test_compact_shows_the_target_from_where_the_walker_faces() -> None:
-    facing_left = standing({"body_pos_rot/pelvis/y": np.pi / 2 - 1e-7, "body_vel/pelvis/z": -0.5}, target=(1.0, 0.0, 0.0))
+    facing_left = standing(
+        {"body_pos_rot/pelvis/y": np.pi / 2 - 1e-7, "body_vel/pelvis/z": -0.5}, target=(1.0, 0.0, 0.0)
+    )
     seen = compact(facing_left)
     assert seen["target_velocity/x"] == pytest.approx(0.0, abs=1e-6)
     assert seen["target_velocity/z"] == pytest.approx(1.0, abs=1e-6)
@@ -209,7 +216,9 @@ def test_compact_shows_muscles_in_their_own_units_and_forces_in_kilonewtons() ->
 def test_our_angles_are_taken_apart_as_they_are_put_together() -> None:
     angles = np.array([0.4, -0.7, 1.1])
     np.testing.assert_allclose(to_xyz(from_xyz(angles)), angles, atol=1e-12)
-    np.testing.assert_allclose(from_xyz(to_xyz(about_y(2.0) @ from_xyz(angles))), about_y(2.0) @ from_xyz(angles), atol=1e-12)
+    np.testing.assert_allclose(
+        from_xyz(to_xyz(about_y(2.0) @ from_xyz(angles))), about_y(2.0) @ from_xyz(angles), atol=1e-12
+    )
     pelvis = about_z(0.4) @ about_x(-0.7) @ about_y(1.1)
     np.testing.assert_allclose(to_pelvis_coordinates(pelvis), [0.4, -0.7, 1.1], atol=1e-12)
 

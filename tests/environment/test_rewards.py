@@ -34,9 +34,13 @@ def test_round_one_looks_at_three_metres_a_second_whatever_the_target_says() -> 
 
 
 def test_round_two_by_hand() -> None:
-    state = standing({**WALKING, "muscles/push_a/activation": 0.5, "muscles/pull_b/activation": 1.0}, target=(1.25, 0.0, -0.5))
+    state = standing(
+        {**WALKING, "muscles/push_a/activation": 0.5, "muscles/pull_b/activation": 1.0}, target=(1.25, 0.0, -0.5)
+    )
     terms = {name: float(value) for name, value in rewards.round2(LAYOUT).evaluate(state).items()}
-    assert terms == pytest.approx({"alive": 10.0, "velocity_forward": -0.0625, "velocity_lateral": -1.0, "effort": -0.00125})
+    assert terms == pytest.approx(
+        {"alive": 10.0, "velocity_forward": -0.0625, "velocity_lateral": -1.0, "effort": -0.00125}
+    )
 
 
 def test_round_two_looks_at_ground_axes_and_not_at_where_the_walker_faces() -> None:
@@ -87,8 +91,10 @@ def test_shaping_adds_weighted_terms_and_keeps_the_task_s_own() -> None:
 
 def test_the_name_tells_the_weights_in_whatever_order_they_were_given() -> None:
     base = rewards.round1(LAYOUT)
-    one, other = (shaped(base, LAYOUT, dict(pairs)).name for pairs in
-                  ((("lean", 0.5), ("feet_apart", 1.0)), (("feet_apart", 1.0), ("lean", 0.5))))  # fmt: skip
+    one, other = (
+        shaped(base, LAYOUT, dict(pairs)).name
+        for pairs in ((("lean", 0.5), ("feet_apart", 1.0)), (("feet_apart", 1.0), ("lean", 0.5)))
+    )
     assert one == other
     assert one not in (base.name, shaped(base, LAYOUT, {"lean": 0.6, "feet_apart": 1.0}).name)
 
@@ -117,7 +123,9 @@ def test_standing_well_costs_nothing(name: str) -> None:
         ("feet_apart", {"body_pos/pros_foot_r/z": -0.08}, {"body_pos/pros_foot_r/z": -0.2}),
     ],
 )
-def test_a_bad_posture_costs_and_a_worse_one_costs_more(name: str, bad: dict[str, float], worse: dict[str, float]) -> None:
+def test_a_bad_posture_costs_and_a_worse_one_costs_more(
+    name: str, bad: dict[str, float], worse: dict[str, float]
+) -> None:
     assert term(name, standing(worse)) < term(name, standing(bad)) < -NO_TERM
 
 

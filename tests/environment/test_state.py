@@ -43,7 +43,9 @@ def test_index_names_and_units_are_in_one_order() -> None:
         (("muscles/add_r", "joint_pos"), [6, 7, 0]),
     ],
 )
-def test_where_finds_entries_below_a_branch_and_not_its_namesakes(prefixes: tuple[str, ...], positions: list[int]) -> None:
+def test_where_finds_entries_below_a_branch_and_not_its_namesakes(
+    prefixes: tuple[str, ...], positions: list[int]
+) -> None:
     assert SMALL.where(*prefixes).tolist() == positions
 
 

@@ -38,7 +38,11 @@ def test_rounds_have_osim_rl_s_limits_rewards_and_targets(body: str, model: str)
     first, second = task(f"{body}-round1"), task(f"{body}-round2")
     assert (first.model, first.reward, first.schedule, first.time_limit_steps) == (model, "round1", targets.fixed, 300)
     assert (second.model, second.reward, second.schedule, second.time_limit_steps) == (
-        model, "round2", targets.poisson_changes, 1000)  # fmt: skip
+        model,
+        "round2",
+        targets.poisson_changes,
+        1000,
+    )
 
 
 def test_an_unknown_task_is_answered_with_those_that_exist() -> None:
@@ -76,7 +80,7 @@ def test_a_body_loads_with_its_muscles_and_everything_can_be_computed_of_it(mode
     for build in OBSERVATIONS.values():
         observe = build(layout)
         window = np.stack([state] * (observe.history + 1)).astype(np.float32)
-        assert np.isfinite(observe(window, np.float32(0.0))).all()
+        assert np.isfinite(observe(window, np.zeros(()))).all()
         assert len(set(observe.names)) == len(observe.names)
     for reward in TASK_REWARDS.values():
         assert np.isfinite(sum(reward(layout).evaluate(state).values()))

@@ -1,0 +1,81 @@
+"""The right to train a run, kept alive by a thread of its own, so that neither a long update nor a long load loses it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from agents.replay.contract import Replay, ReplayUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class RunIsTaken(RuntimeError):
+    """Another learner trains this run. Says who."""
+
+
+class LeaseLost(RuntimeError):
+    """Another learner took the run over. This one may not publish any more."""
+
+
+class Lease:
+    """One learner's hold on one run.
+
+    By this machine's own clock the lease counts only for `seconds` after the last renewal was *asked for*: a learner
+    that is cut off stops publishing before anyone else may begin.
+    """
+
+    def __init__(self, replay: Replay, run: str, holder: str, *, seconds: float) -> None:
+        self._replay, self._run, self._holder, self._seconds = replay, run, holder, seconds
+        self._valid_until_s = float("-inf")
+        self._lost = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    def take(self) -> None:
+        """Takes the lease, waiting as long as a dead learner's may still last, and keeps it.
+
+        Raises: RunIsTaken when its holder is alive.
+        """
+        given_up_s = time.monotonic() + self._seconds + 2.0
+        while not self._renew():
+            holder = self._replay.lease_holder(self._run)
+            if time.monotonic() >= given_up_s:
+                raise RunIsTaken(f"run {self._run!r} is trained by {holder}; stop that learner first")
+            log.info("waiting for the lease of %s", holder)
+            time.sleep(1.0)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises: LeaseLost when another learner has taken over."""
+        if self._lost:
+            holder = self._replay.lease_holder(self._run)
+            raise LeaseLost(f"run {self._run!r} was taken over by {holder}; this learner stops without publishing")
+
+    def valid(self) -> bool:
+        """Whether publishing is allowed now."""
+        return not self._lost and time.monotonic() < self._valid_until_s
+
+    def release(self) -> None:
+        """Gives the run free and ends the thread."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._replay.release_lease(self._run, self._holder)
+
+    def _renew(self) -> bool:
+        asked_s = time.monotonic()
+        if not self._replay.acquire_lease(self._run, self._holder, seconds=self._seconds):
+            return False
+        self._valid_until_s = asked_s + self._seconds
+        return True
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self._seconds / 3):
+            try:
+                self._lost = not self._renew()
+            except ReplayUnavailable as error:  # the lease runs out by itself; renewed when the store is back
+                log.warning("the lease is not renewed: %s", error)
+            if self._lost:
+                return

@@ -1,0 +1,71 @@
+"""Settings are checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from environment.config import EnvironmentConfig
+from environment.physics.settings import OpenSimSettings
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "message"),
+    [
+        ({"task": "marathon"}, KeyError, "no task 'marathon'; there are prosthetics-round1"),
+        ({"physics": "bullet"}, ValueError, "physics 'bullet' is unknown; there are opensim"),
+        ({"integrator": "Euler"}, ValueError, "integrator 'Euler' is unknown; there are RungeKuttaMerson"),
+        ({"accuracy": 0.1}, ValueError, "integrator accuracy 0.1 is outside"),
+        ({"accuracy": 0.0}, ValueError, "integrator accuracy 0 is outside"),
+        ({"accuracy": float("nan")}, ValueError, "integrator accuracy nan is outside"),
+        ({"observation": "blind"}, ValueError, "observation 'blind' is unknown; there are original, compact"),
+        ({"frame_skip": 0}, ValueError, "frame skip 0 must be a number from 1"),
+        ({"frame_skip": (5, 2)}, ValueError, r"frame skip \(5, 2\) must be"),
+        ({"bins": 1}, ValueError, "bins=1 must be at least 2"),
+        ({"shaping": {"smile": 1.0}}, ValueError, "shaped reward 'smile' is unknown; there are forward_velocity"),
+        ({"shaping": {"lean": float("nan")}}, ValueError, "weight of shaped reward 'lean' is nan"),
+        ({"aborts": ("sneeze",)}, ValueError, "early-abort rule 'sneeze' is unknown; there are lean"),
+        ({"max_steps": 0}, ValueError, r"max_steps=0 must be in 1\.\.1000, the limit of prosthetics-round2"),
+        ({"max_steps": 1001}, ValueError, r"max_steps=1001 must be in 1\.\.1000"),
+        (
+            {"task": "intact-round1", "max_steps": 301},
+            ValueError,
+            r"max_steps=301 must be in 1\.\.300, the limit of intact",
+        ),
+    ],
+)
+def test_a_bad_setting_is_refused_with_what_was_needed(
+    setting: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        EnvironmentConfig(**setting)
+
+
+def test_settings_can_not_be_changed_afterwards() -> None:
+    with pytest.raises(FrozenInstanceError):
+        EnvironmentConfig().max_steps = 5  # type: ignore[misc]
+
+
+def test_official_is_osim_rl_s_integration_without_any_of_our_additions() -> None:
+    ours = EnvironmentConfig(
+        task="intact-round2",
+        observation="original",
+        frame_skip=(1, 5),
+        bins=2,
+        shaping={"lean": 1.0},
+        aborts=("lean",),
+        max_steps=100,
+    )
+    official = ours.official()
+    assert (official.integrator, official.accuracy, official.stale_controls) == ("RungeKuttaMerson", 5e-5, True)
+    assert (dict(official.shaping), official.aborts, official.max_steps) == ({}, (), None)
+    kept = ("task", "observation", "frame_skip", "bins")
+    assert [getattr(official, name) for name in kept] == [getattr(ours, name) for name in kept]
+
+
+@pytest.mark.parametrize("accuracy", [1e-11, 0.031])
+def test_an_accuracy_at_which_opensim_is_of_no_use_is_refused(accuracy: float) -> None:
+    with pytest.raises(ValueError, match="integrator accuracy"):
+        OpenSimSettings(accuracy=accuracy)
