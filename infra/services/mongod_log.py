@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 _TAIL_BYTES = 64_000
-_GRAVE = ("F", "E")
-"""Severities: fatal, error."""
+_GRAVE = {"F": None, "E": ("-", "CONTROL", "STORAGE", "REPL")}
+"""Severities (fatal, error) and their components that can end a server; others only fail a client's request."""
 
 
 def why_it_ended(log: Path, folder: Path, port: int, setting: str) -> str:
@@ -51,9 +51,11 @@ def _last_life(lines: list[str]) -> list[str]:
 def _gravest(lines: list[str]) -> str | None:
     """The last fatal line, else the last error, else a last line that is no log entry at all."""
     entries = [(line, _parsed(line)) for line in lines if line.strip()]
-    for severity in _GRAVE:
+    for severity, components in _GRAVE.items():
         for _, entry in reversed(entries):
-            if entry is not None and entry.get("s") == severity:
+            if entry is None or entry.get("s") != severity:
+                continue
+            if components is None or entry.get("c") in components:
                 return _readable(entry)
     strange = [line for line, entry in entries if entry is None]
     return strange[-1].strip() if strange else None

@@ -1,96 +1,85 @@
-"""What both services share: how a server process is started, watched and stopped."""
+"""One running service: started tied to this process, stopped in order."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+from infra.services.contract import Service, ServiceFailed
+from infra.services.folders import prepare_log
 
-
-class ServiceFailed(RuntimeError):
-    """A service can not be started or does not answer. One sentence for the user, with the likely cause."""
+_TETHER = Path(__file__).with_name("tether.py")
 
 
-class Service(Protocol):
-    """One server on this machine."""
+class ServiceProcess:
+    """A life of a service. Start it from the main thread: the kernel ties a child to the thread that made it."""
 
-    name: str
-    port: int
+    def __init__(self, service: Service) -> None:
+        """Starts the program; does not wait until it serves.
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Starts the process. Raises: ServiceFailed."""
+        Raises: ServiceFailed.
+        """
+        self.service = service
+        prepare_log(service.log)
+        service.prepare()
+        # -I -S: neither the environment nor site-packages can change what the launcher does, and it starts in 20 ms.
+        launcher = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid())]
+        with service.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*launcher, *service.command()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(service.environment()),
+                # Ctrl-C in the terminal must not reach the servers before their clients are done.
+                start_new_session=True,
+            )
 
-    def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Returns when the server can be used, set up for the first time if need be. Raises: ServiceFailed."""
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
-def spawn(arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Starts a server whose output goes to `log`; it gets SIGTERM when its parent dies."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(os.environ | (environment or {})),
-            preexec_fn=_end_with_parent,
-            start_new_session=True,
-        )
+    def make_ready(self, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Waits until the service serves; stops it when it does not get there.
 
+        Raises: ServiceFailed, also when `give_up` becomes true.
+        """
 
-def stop(process: subprocess.Popen[bytes], *, grace_s: float = 30.0) -> None:
-    """Asks the server to end and waits; kills it when it does not."""
-    if process.poll() is None:
-        process.terminate()
+        def alive() -> bool:
+            if give_up():
+                raise ServiceFailed(f"{self.service.name} was asked to stop while it was starting")
+            return self.alive()
+
         try:
-            process.wait(grace_s)
+            self.service.make_ready(alive)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, grace_s: float = 30.0) -> bool:
+        """Asks the program to end and waits; kills it after `grace_s` seconds. Returns whether it ended by itself."""
+        if self.alive():
+            self._process.terminate()
+        try:
+            self._process.wait(grace_s)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self._process.kill()
+            self._process.wait()
+            return False
+        return True
 
 
-def refuse_taken_port(service: str, port: int, variable: str) -> None:
-    """Raises: ServiceFailed when another program listens on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ServiceFailed(
-                f"{service} can not use port {port}: {error.strerror}; stop the program there, or change the port of "
-                f"{variable} in .env"
-            ) from error
+def start(service: Service, give_up: Callable[[], bool] = lambda: False) -> ServiceProcess:
+    """A service that serves.
 
-
-def last_line(log: Path) -> str:
-    """The end of a log, for an error message."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4000))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return "no log was written"
-    return lines[-1][:300] if lines else "the log is empty"
-
-
-def make_folder(path: Path) -> Path:
-    """A folder for its owner only. Raises: ServiceFailed."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o700)
-    except OSError as error:
-        raise ServiceFailed(f"cannot make the folder {path}: {error.strerror}; set DATA_DIR to one that you may write") from error
-    return path
-
-
-def _end_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    Raises: ServiceFailed, also when `give_up` becomes true.
+    """
+    process = ServiceProcess(service)
+    process.make_ready(give_up)
+    return process

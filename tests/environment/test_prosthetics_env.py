@@ -420,7 +420,7 @@ def test_stored_states_do_not_change_when_the_episode_goes_on() -> None:
 def test_the_state_shown_is_a_copy() -> None:
     env = make()
     env.reset(seed=1)
-    before = env.state
+    before = env.state.copy()
     env.state[:] = -1.0
     assert np.array_equal(env.state, before)
 
