@@ -22,7 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.checkpoints.contract import CheckpointConflict, CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
+from agents.checkpoints.contract import (
+    CheckpointConflict,
+    CheckpointCorrupt,
+    CheckpointMissing,
+    CheckpointStoreUnavailable,
+)
 from agents.config import RunConfig, check_run_name, data_dir, load_config
 from agents.connections import Connections, ConnectionsMissing
 from agents.lease import LeaseLost, RunIsTaken
@@ -180,7 +185,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
     def command(function: Callable[[argparse.Namespace, StopFlag], None]) -> argparse.ArgumentParser:
-        added = commands.add_parser(function.__name__, help=(function.__doc__ or "").rstrip("."), description=function.__doc__)
+        added = commands.add_parser(
+            function.__name__, help=(function.__doc__ or "").rstrip("."), description=function.__doc__
+        )
         added.set_defaults(command=function)
         added.add_argument("--run", required=True, metavar="NAME", help="the run's name")
         added.add_argument("--process", metavar="NAME", help="name of this process in logs and events")
@@ -189,7 +196,9 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command(create)
     made.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
-    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128")
+    made.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128"
+    )
     worker = command(rollout)
     worker.add_argument("--worker", type=int, default=0, metavar="K", help="its place on the noise ladder, from 0")
     worker.add_argument("--workers", type=int, default=1, metavar="N", help="how many workers share the ladder")
@@ -197,9 +206,13 @@ def _parser() -> argparse.ArgumentParser:
     command(explore).add_argument("--timesteps", type=int, metavar="N", help="in the log of the run when done")
     command(learn)
     scoring = command(evaluate)
-    scoring.add_argument("--version", type=int, metavar="N", help="score this version once (default: follow the newest)")
+    scoring.add_argument(
+        "--version", type=int, metavar="N", help="score this version once (default: follow the newest)"
+    )
     scoring.add_argument("--once", action="store_true", help="score the newest version once")
-    scoring.add_argument("--official", action="store_true", help="integrate as osim-rl does: comparable with the challenge")
+    scoring.add_argument(
+        "--official", action="store_true", help="integrate as osim-rl does: comparable with the challenge"
+    )
     scoring.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="of the episodes")
     return parser
 

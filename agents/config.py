@@ -55,7 +55,9 @@ class ReplayConfig:
         if not 0.0 <= self.gamma < 1.0:
             raise ValueError(f"gamma={self.gamma} must be in [0, 1)")
         if self.samples_per_timestep <= 0:
-            raise ValueError(f"samples_per_timestep={self.samples_per_timestep} must be positive; the learner would never start")
+            raise ValueError(
+                f"samples_per_timestep={self.samples_per_timestep} must be positive; the learner would never start"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +98,21 @@ class LearnerConfig:
     """How long the run stays reserved for a learner that stopped answering, or died without notice."""
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.threads < 1 or self.keep_versions < 1:
-            raise ValueError(
-                f"batch_size={self.batch_size}, threads={self.threads} and keep_versions={self.keep_versions} must be at least 1"
-            )
+        for name in ("batch_size", "threads", "keep_versions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if self.publish_seconds <= 0 or (self.publish_updates is not None and self.publish_updates < 1):
             raise ValueError("publish_seconds and publish_updates must be positive; no worker would ever see a policy")
         if self.reward_scale <= 0:
-            raise ValueError(f"reward_scale={self.reward_scale} must be positive; the critic would learn nothing or the opposite")
+            raise ValueError(
+                f"reward_scale={self.reward_scale} must be positive; the critic would learn nothing or the opposite"
+            )
         if self.device != "auto" and not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device={self.device!r} must be auto, cpu, cuda or cuda:N")
         if self.lease_seconds < 5:
-            raise ValueError(f"lease_seconds={self.lease_seconds} must be at least 5; a short hiccup of the network would lose the run")
+            raise ValueError(
+                f"lease_seconds={self.lease_seconds} must be at least 5; a hiccup of the network would lose the run"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +180,7 @@ def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> RunCo
 def check_run_name(name: str) -> str:
     """The name itself, if it can be a key in the store and a value in a shell. Raises: ConfigError."""
     if not _RUN_NAME.fullmatch(name):
-        raise ConfigError(f"run name {name!r} must start with a letter or digit and have up to 64 letters, digits, . _ -")
+        raise ConfigError(f"run name {name!r} must be 1 to 64 letters, digits, . _ -, the first a letter or digit")
     return name
 
 

@@ -58,7 +58,9 @@ def describe(name: str, result: Score) -> str:
     )
 
 
-def known_baselines(replay: Replay, run: str, physics: str, seeds: Sequence[int]) -> dict[str, dict[str, object]] | None:
+def known_baselines(
+    replay: Replay, run: str, physics: str, seeds: Sequence[int]
+) -> dict[str, dict[str, object]] | None:
     """The baselines noted for this run, if they were made with the same physics and seeds."""
     for event in reversed(replay.events(run, BASELINES)):
         details = event["details"]

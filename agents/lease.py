@@ -1,4 +1,4 @@
-"""The right to train a run, kept alive by a thread of its own, so that neither a long update nor a long load loses it."""
+"""The right to train a run, kept alive by its own thread: neither a long update nor a long load loses it."""
 
 from __future__ import annotations
 

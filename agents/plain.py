@@ -38,7 +38,10 @@ def from_plain(kind: type[T], data: Mapping[str, Any], path: str = "") -> T:
         where = f"{path}.{key}" if path else key
         if key not in known:
             near = get_close_matches(key, known, 1)
-            raise ConfigError(f"no setting {where!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"))
+            raise ConfigError(
+                f"no setting {where!r}"
+                + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}")
+            )
         values[key] = _convert(hints[key], value, where)
     try:
         return kind(**values)
@@ -99,4 +102,10 @@ def _match(option: Any, value: Any) -> tuple[bool, Any]:
 
 
 def _spell(option: Any) -> str:
-    return "none" if option is type(None) else getattr(option, "__name__", str(option)) if not get_args(option) else str(option).replace("typing.", "")
+    return (
+        "none"
+        if option is type(None)
+        else getattr(option, "__name__", str(option))
+        if not get_args(option)
+        else str(option).replace("typing.", "")
+    )

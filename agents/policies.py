@@ -6,7 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 
-from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, CheckpointStoreUnavailable
+from agents.checkpoints.contract import (
+    CheckpointCorrupt,
+    CheckpointMissing,
+    CheckpointStore,
+    CheckpointStoreUnavailable,
+)
 from agents.policy import ActingPolicy, Policy, PolicyContract, PolicyMismatch
 
 log = logging.getLogger(__name__)

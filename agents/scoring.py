@@ -11,7 +11,12 @@ import numpy as np
 from agents.actor import Stop
 from agents.baselines import Score, blind_walking, standing
 from agents.build import contract_of, evaluation_environment
-from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, CheckpointStoreUnavailable
+from agents.checkpoints.contract import (
+    CheckpointCorrupt,
+    CheckpointMissing,
+    CheckpointStore,
+    CheckpointStoreUnavailable,
+)
 from agents.config import RunConfig
 from agents.evaluator import BASELINES, EVALUATED, Stopped, describe, known_baselines, score
 from agents.exploration import NoExploration, UniformActions
@@ -28,9 +33,7 @@ _POLL_S = 1.0
 class Scorer:
     """Scores policies of one run in one environment."""
 
-    def __init__(
-        self, run: Run, config: RunConfig, replay: Replay, telemetry: Telemetry, stop: Stop
-    ) -> None:
+    def __init__(self, run: Run, config: RunConfig, replay: Replay, telemetry: Telemetry, stop: Stop) -> None:
         self._run, self._config, self._replay, self._telemetry, self._stop = run, config, replay, telemetry, stop
         self._environment: ProstheticsEnv = evaluation_environment(config, run)
         self._writer: EpisodeWriter = replay.writer(run.name, telemetry.process, batch=config.replay.write_batch)
@@ -83,9 +86,7 @@ class Scorer:
             self._telemetry.status(evaluating=name, episodes_done=len(so_far.returns), episodes_wanted=len(seeds))
 
         environment, writer = self._environment, self._writer
-        found = score(
-            environment, policy, writer, seeds, self.physics, self._stop, lambda: exploration, progress
-        )
+        found = score(environment, policy, writer, seeds, self.physics, self._stop, lambda: exploration, progress)
         log.info("%s", describe(name, found))
         return found
 

@@ -90,7 +90,9 @@ def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, t
         telemetry.status(version=version.number, resumed_from=version.number)
         return version
     if versions:
-        raise CheckpointCorrupt(f"no checkpoint of run {run!r} is whole; train under another name or restore the bucket")
+        raise CheckpointCorrupt(
+            f"no checkpoint of run {run!r} is whole; train under another name or restore the bucket"
+        )
     replay.event(run, telemetry.process, "learner_started", updates=0)
     return None
 

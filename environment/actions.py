@@ -71,7 +71,7 @@ class FrameSkip:
     """
 
     def __init__(self, spec: FrameSkipSpec) -> None:
-        bounds = (spec, spec) if isinstance(spec, int) else spec
+        bounds: tuple[int, ...] = (spec, spec) if isinstance(spec, int) else spec
         if len(bounds) != 2 or not 1 <= bounds[0] <= bounds[1]:
             raise ValueError(
                 f"frame skip {spec} must be a number from 1, or a range of two in order; 1 asks the policy every step"

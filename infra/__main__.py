@@ -1,10 +1,10 @@
 """`python -m infra …`: many processes, and the services they need.
 
-    up        start the local MongoDB and S3 server, if `.env` names no others
-    down      stop them
-    status    what runs, and what the runs have collected
-    run       the main job: exploration, workers, learner, evaluator, live view, summary
-    compass   print the connection string for MongoDB Compass (it holds the password)
+up        start the local MongoDB and S3 server, if `.env` names no others
+down      stop them
+status    what runs, and what the runs have collected
+run       the main job: exploration, workers, learner, evaluator, live view, summary
+compass   print the connection string for MongoDB Compass (it holds the password)
 """
 
 from __future__ import annotations
@@ -181,7 +181,9 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--task", metavar="T", help="e.g. prosthetics-round1 (default: prosthetics-round2)")
     job.add_argument("--physics", metavar="P", help="the simulator (default: opensim)")
     job.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
-    job.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128")
+    job.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128"
+    )
     job.add_argument("--summary", type=Path, metavar="FILE", help="save the summary as JSON here too")
     job.add_argument("--no-evaluator", action="store_true", help="score nothing in the background")
     return parser

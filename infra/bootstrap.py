@@ -89,7 +89,9 @@ def install() -> None:
     _make_venv(VENV)
     _make_venv(TOOLS)
     _run([os.path.join(TOOLS, "bin", "python"), "-m", "pip", "install", "--quiet", PIPENV])
-    _run([os.path.join(TOOLS, "bin", "python"), "-m", "pipenv", "install", "--dev", "--skip-lock"], _pipenv_environment())
+    _run(
+        [os.path.join(TOOLS, "bin", "python"), "-m", "pipenv", "install", "--dev", "--skip-lock"], _pipenv_environment()
+    )
     link = os.path.join(VENV, "bin", "pipenv")
     if not os.path.lexists(link):
         os.symlink(os.path.join("..", "tools", "bin", "pipenv"), link)
@@ -119,7 +121,9 @@ def _make_venv(path: str) -> None:
 
 
 def _pipenv_environment() -> Dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    }
     kept.update(
         {
             "PIPENV_PIPFILE": os.path.join(ROOT, "Pipfile"),
@@ -146,8 +150,8 @@ def _run(command: List[str], environment: Optional[Dict[str, str]] = None) -> No
         with open(LOG, errors="replace") as log:
             tail = [line.rstrip() for line in log.readlines() if line.strip()][-_TAIL_LINES:]
         raise SetupFailed(
-            "the installation failed with status {}; is the network up, and is there room on the disk? The log is {} and "
-            "ends so:\n  {}".format(status, LOG, "\n  ".join(tail))
+            "the installation failed with status {}; is the network up, and is there room on the disk? The log is {} "
+            "and ends so:\n  {}".format(status, LOG, "\n  ".join(tail))
         )
 
 

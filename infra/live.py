@@ -23,7 +23,9 @@ class View:
     def __init__(self, run: str, minutes: float | None) -> None:
         self._run, self._minutes = run, minutes
         self._console = Console()
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        )
         self._started_s = time.monotonic()
         self._next_line_s = 0.0
 
@@ -32,7 +34,9 @@ class View:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -43,7 +47,9 @@ class View:
     def show(self, snapshot: Snapshot, fleet: LocalFleet, explore_timesteps: int) -> None:
         """Shows how it goes now."""
         if self._live:
-            self._live.update(Group(self._totals(snapshot, explore_timesteps), _processes(snapshot, fleet)), refresh=True)
+            self._live.update(
+                Group(self._totals(snapshot, explore_timesteps), _processes(snapshot, fleet)), refresh=True
+            )
         elif time.monotonic() >= self._next_line_s:
             self._next_line_s = time.monotonic() + _LINE_EVERY_S
             self.say(f"{self._clock()}  {one_line(snapshot, explore_timesteps)}")
@@ -92,7 +98,9 @@ def _share(learner: Mapping[str, Any]) -> str:
 
 
 def _processes(snapshot: Snapshot, fleet: LocalFleet) -> Table:
-    table = Table("process", "state", "restarts", "MiB peak", "steps/s", "version", "last return", "steps", "ended by", "noise")
+    table = Table(
+        "process", "state", "restarts", "MiB peak", "steps/s", "version", "last return", "steps", "ended by", "noise"
+    )
     for name, child in fleet.children.items():
         status = snapshot.statuses.get(name, {})
         state = "running" if child.alive else ("done" if child.done else "restarting")

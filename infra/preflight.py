@@ -45,8 +45,9 @@ def check_platform(system: str = sys.platform, machine: str = platform.machine()
     """OpenSim, mongod and rclone come as programs for one kind of machine."""
     if system.startswith("linux") and machine in ("x86_64", "AMD64"):
         return None
-    return "this needs Linux on x86_64, as OpenSim's package does, and this machine is {} on {}; use a virtual machine or a container".format(  # noqa: E501
-        system, machine
+    return (
+        "this needs Linux on x86_64, as OpenSim's package does, and this machine is {} on {}; use a virtual machine or a "
+        "container".format(system, machine)
     )
 
 
@@ -68,18 +69,22 @@ def check_venv(has_module: Optional[Callable[[str], bool]] = None) -> Optional[s
     missing = [name for name in ("venv", "ensurepip") if not found(name)]
     if not missing:
         return None
-    return "this Python has no module {}, which makes virtual environments; install it with `apt install python{}-venv`".format(
-        missing[0], _dotted(sys.version_info[:2])
+    return (
+        "this Python has no module {}, which makes virtual environments; install it with `apt install "
+        "python{}-venv`".format(missing[0], _dotted(sys.version_info[:2]))
     )
 
 
-def check_disk(folder: str, needed_gb: float, what: str, setting: str, free_bytes: Optional[int] = None) -> Optional[str]:
+def check_disk(
+    folder: str, needed_gb: float, what: str, setting: str, free_bytes: Optional[int] = None
+) -> Optional[str]:
     """Room on the disk that holds the folder, which need not exist yet."""
     free = free_bytes if free_bytes is not None else shutil.disk_usage(_existing(folder)).free
     if free >= needed_gb * _GB:
         return None
-    return "{:.1f} GB are free for {} in {} and {:g} GB are needed; free some space, or set {} to a folder on another disk".format(
-        free / _GB, what, os.path.abspath(folder), needed_gb, setting
+    return (
+        "{:.1f} GB are free for {} in {} and {:g} GB are needed; free some space, or change {} to a folder on another "
+        "disk".format(free / _GB, what, os.path.abspath(folder), needed_gb, setting)
     )
 
 
@@ -90,7 +95,7 @@ def check_writable(folder: str, setting: str) -> Optional[str]:
         with tempfile.TemporaryFile(dir=existing):
             return None
     except OSError as error:
-        return "nothing can be written in {} ({}); change its owner, or set {} to a folder of yours".format(
+        return "nothing can be written in {} ({}); change its owner, or change {} to a folder of yours".format(
             existing, error.strerror, setting
         )
 

@@ -72,11 +72,13 @@ class Observer:
 
 
 def evaluation_facts(replay: Replay, run: str) -> dict[str, Any]:
-    """The newest and the best evaluation of a run, and the baselines on the same seeds; None where there is none yet."""
+    """The newest and the best evaluation of a run, and the baselines on the same seeds; None where there is none."""
     evaluations: Sequence[Mapping[str, Any]] = [event["details"] for event in replay.events(run, EVALUATED)]
     baselines = replay.events(run, BASELINES)
     # Scores of different simulators or seeds are not comparable.
-    alike = [facts for facts in evaluations if all(facts[name] == evaluations[-1][name] for name in ("physics", "seeds"))]
+    alike = [
+        facts for facts in evaluations if all(facts[name] == evaluations[-1][name] for name in ("physics", "seeds"))
+    ]
     return {
         "evaluations": len(evaluations),
         "newest": dict(evaluations[-1]) if evaluations else None,

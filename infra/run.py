@@ -159,7 +159,9 @@ def _only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunFailed(f"run {folder.name!r} is running on this machine already; stop it, or choose another --name") from None
+            raise RunFailed(
+                f"run {folder.name!r} is running on this machine already; stop it, or choose another --name"
+            ) from None
         yield
 
 

@@ -99,7 +99,8 @@ def as_text(summary: Mapping[str, Any]) -> str:
     lines = [
         f"run {summary['run']} ({summary['task']}, {summary['physics']}): {summary['seconds']:.0f} s"
         + (f", resumed from version {resumed}" if resumed else ""),
-        f"  collected  {summary['timesteps']:,} timesteps in {summary['episodes']:,} episodes, {summary['aborted']} aborted"
+        f"  collected  {summary['timesteps']:,} timesteps in {summary['episodes']:,} episodes, "
+        f"{summary['aborted']} aborted"
         f" (here {summary['timesteps_here']:,} in {summary['episodes_here']:,}, {rates['timesteps_per_s']:.0f}/s)",
         f"  learned    {summary['updates']:,} updates (here {summary['updates_here']:,}), "
         f"waited {summary['learner_waited_s']:.0f} of {summary['learner_running_s']:.0f} s",

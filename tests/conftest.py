@@ -57,7 +57,9 @@ def _mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 @pytest.fixture(scope="session")
 def mongodb_uri(_mongod: Mongod) -> str:
     """URI of a real mongod with a user who may do everything."""
-    return f"mongodb://{_mongod.user}:{_mongod.password}@127.0.0.1:{_mongod.port}/?authSource=admin&directConnection=true"
+    return (
+        f"mongodb://{_mongod.user}:{_mongod.password}@127.0.0.1:{_mongod.port}/?authSource=admin&directConnection=true"
+    )
 
 
 @pytest.fixture

@@ -23,11 +23,16 @@ _SIDE_M = {"pros_foot_r": 0.1, "calcn_l": -0.1}
 
 
 def _layout() -> StateLayout:
-    entries = [Entry(f"joint_{kind}/{joint}", unit) for kind, unit in
-               (("pos", "rad"), ("vel", "rad/s"), ("acc", "rad/s^2")) for joint in _JOINTS]
+    entries = [
+        Entry(f"joint_{kind}/{joint}", unit)
+        for kind, unit in (("pos", "rad"), ("vel", "rad/s"), ("acc", "rad/s^2"))
+        for joint in _JOINTS
+    ]
     for kind in ("body_pos", "body_vel", "body_acc", "body_pos_rot", "body_vel_rot", "body_acc_rot"):
         entries += [Entry(f"{kind}/{body}/{axis}", "m") for body in _BODIES for axis in AXES]
-    entries += [Entry(f"forces/{foot}/ground.force.{axis}", "N") for foot in ("pros_foot_r", "foot_l") for axis in "XYZ"]
+    entries += [
+        Entry(f"forces/{foot}/ground.force.{axis}", "N") for foot in ("pros_foot_r", "foot_l") for axis in "XYZ"
+    ]
     leaves = {"activation": "1", "fiber_length": "m", "fiber_velocity": "m/s", "fiber_force": "N"}
     entries += [Entry(f"muscles/{muscle}/{leaf}", unit) for muscle in MUSCLES for leaf, unit in leaves.items()]
     entries += [Entry(f"misc/mass_center_{kind}/{axis}", "m") for kind in ("pos", "vel", "acc") for axis in AXES]
@@ -71,7 +76,9 @@ class FakePhysics:
         return self._vector(acceleration)
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self._step * CONTROL_STEP_S, self._step, np.array([self._x, self._v, self._height]), self._excitation)
+        return Snapshot(
+            self._step * CONTROL_STEP_S, self._step, np.array([self._x, self._v, self._height]), self._excitation
+        )
 
     def restore(self, snapshot: Snapshot) -> NDArray[np.float64]:
         self._step = snapshot.step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from agents.lease import Lease
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.publishing import Publisher
-from agents.replay.contract import ABORTED, Replay, Run
+from agents.replay.contract import ABORTED, Episode, Replay, Run
 from agents.replay.memory import MemoryReplay
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
@@ -83,7 +83,7 @@ def train_for(learner: Learner, replay: Replay, store: CheckpointStore, config: 
         every_s=config.learner.publish_seconds,
         every_updates=config.learner.publish_updates,
         keep=3,
-        protected=lambda: [],
+        protected=list,
         published=lambda version: replay.event(RUN, "learner", "published", version=version.number),
     )
     lease = Lease(replay, RUN, "test", seconds=5)
@@ -101,8 +101,8 @@ def train_for(learner: Learner, replay: Replay, store: CheckpointStore, config: 
 
 
 @pytest.fixture
-def replay() -> Iterator[MemoryReplay]:
-    yield MemoryReplay()
+def replay() -> MemoryReplay:
+    return MemoryReplay()
 
 
 @pytest.fixture
@@ -139,7 +139,9 @@ def test_the_policy_that_acts_is_the_one_that_was_learned(replay: MemoryReplay, 
     learner = build_learner(config, run)
     train_for(learner, replay, store, config, updates=20)
     contract = contract_of(run, config)
-    policies = PublishedPolicies(store, RUN, contract, RandomPolicy(contract, np.random.default_rng(0)), lambda *a, **k: None)
+    policies = PublishedPolicies(
+        store, RUN, contract, RandomPolicy(contract, np.random.default_rng(0)), lambda *a, **k: None
+    )
     observation = learner.mirror.sample(1, np.random.default_rng(0)).observation[0]
     import torch
 
@@ -203,7 +205,7 @@ def test_simulator_failure_ends_the_episode_as_truncated_and_the_actor_goes_on(r
     run = open_run(replay, config)
     environment = fake_environment(config.environment, fails_at=10)
     policy = RandomPolicy(contract_of(run, config), np.random.default_rng(0))
-    episodes = []
+    episodes: list[Episode] = []
     for episode in act(
         environment, FixedPolicy(policy), replay.writer(RUN, "w"), lambda _: EpisodePlan(1, NoExploration()), "fake",
         lambda: len(episodes) == 2,
@@ -230,7 +232,7 @@ def test_stopped_actor_marks_its_open_episode_aborted(replay: MemoryReplay) -> N
 
 def test_unexpected_failure_in_the_middle_leaves_no_open_episode(replay: MemoryReplay) -> None:
     config = small_config()
-    run = open_run(replay, config)
+    open_run(replay, config)
 
     class Breaking:
         version = 0

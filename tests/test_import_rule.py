@@ -23,7 +23,14 @@ HOMES = {
     "rich": ("infra/",),
 }
 LOOPS = ("agents/actor.py", "agents/learner.py", "agents/evaluator.py")
-CHOICES = ("agents.build", "agents.replay.mongo", "agents.replay.memory", "agents.checkpoints.s3", "agents.checkpoints.memory", "environment.physics")
+CHOICES = (
+    "agents.build",
+    "agents.replay.mongo",
+    "agents.replay.memory",
+    "agents.checkpoints.s3",
+    "agents.checkpoints.memory",
+    "environment.physics",
+)
 
 
 def imports(source: str) -> Iterator[str]:

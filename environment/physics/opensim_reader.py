@@ -33,9 +33,7 @@ class StateReader:
         self._bodies = _members(model.getBodySet())
         self._forces = _members(model.getForceSet())
         self.muscles = _members(model.getMuscles())
-        self._coordinates = [
-            joint.get_coordinates(i) for joint in self._joints for i in range(joint.numCoordinates())
-        ]
+        self._coordinates = [joint.get_coordinates(i) for joint in self._joints for i in range(joint.numCoordinates())]
         if model.getMarkerSet().getSize():
             raise ValueError("this model has markers, which the state does not carry")
         self.layout = self._describe()

@@ -39,8 +39,8 @@ def find_rclone(path: str | None = None) -> Path:
     found = find_program("rclone", RCLONE_WHEEL, path)
     if found is None:
         raise ServiceFailed(
-            f"no rclone was found on PATH or in the Python package {RCLONE_WHEEL}; install rclone 1.65 or newer, or set "
-            "S3_BUCKET and its credentials in .env to use a bucket that exists already"
+            f"no rclone was found on PATH or in the Python package {RCLONE_WHEEL}; install rclone 1.65 or newer, or "
+            "set S3_BUCKET and its credentials in .env to use a bucket that exists already"
         )
     return found
 

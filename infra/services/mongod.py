@@ -30,7 +30,6 @@ SETTING = "MONGODB_URI in .env"
 _REPLICA_SET = "rs0"
 _ROLES = ["root"]
 _USER_EXISTS = 51003
-_RELEASE_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +47,8 @@ class Mongod:
     """Of the storage engine, from 0.25; the file system's cache comes on top."""
     start_s: float = 60.0
     """Seconds it may take to serve; recovery after a power cut takes some."""
+    patience_s: float = 30.0
+    """Seconds that a former life may take to write its data and give the port back."""
 
     @property
     def name(self) -> str:
@@ -57,7 +58,7 @@ class Mongod:
         private_folder(self.folder)
         _make_key(self.key_file)
         self._wait_for_folder()
-        wait_until_free(self.port, "mongod", SETTING)
+        wait_until_free(self.port, "mongod", SETTING, min(10.0, self.patience_s))
 
     def command(self) -> Sequence[str]:
         return (
@@ -154,7 +155,7 @@ class Mongod:
     def _wait_for_folder(self) -> None:
         """A mongod whose supervisor was killed needs a moment to write its data; no second one may start before."""
         lock = self.folder / "mongod.lock"
-        deadline_s = time.monotonic() + _RELEASE_PATIENCE_S
+        deadline_s = time.monotonic() + self.patience_s
         while lock.exists() and _is_locked(lock):
             if time.monotonic() > deadline_s:
                 holder = lock.read_text().strip() or "unknown"
@@ -197,7 +198,7 @@ def _read_key(path: Path) -> str:
 def _is_locked(path: Path) -> bool:
     with path.open("r+b") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

@@ -35,7 +35,7 @@ def pick_free_port(taken: tuple[int, ...] = ()) -> int:
     raise ServiceFailed(f"no free TCP port was found on {HOST} between {FIRST_PORT} and {LAST_PORT}")
 
 
-def wait_until_free(port: int, service: str, setting: str, patience_s: float = 10.0) -> None:
+def wait_until_free(port: int, service: str, setting: str, patience_s: float) -> None:
     """Returns when the port is free; a service that is just ending may hold it for a moment.
 
     Raises: ServiceFailed.

@@ -37,6 +37,8 @@ class S3Server:
     log: Path
     start_s: float = 30.0
     """Seconds it may take to serve."""
+    patience_s: float = 10.0
+    """Seconds that a former life may take to give the port back."""
 
     @property
     def name(self) -> str:
@@ -48,7 +50,7 @@ class S3Server:
 
     def prepare(self) -> None:
         private_folder(self.folder)
-        wait_until_free(self.port, "the S3 server", SETTING)
+        wait_until_free(self.port, "the S3 server", SETTING, self.patience_s)
 
     def command(self) -> Sequence[str]:
         return (str(find_rclone()), "--config", "", "serve", "s3", "--addr", f"{HOST}:{self.port}", str(self.folder))
@@ -67,7 +69,9 @@ class S3Server:
                 if not alive():
                     raise ServiceFailed(self.last_words())
                 if time.monotonic() > deadline_s:
-                    raise ServiceFailed(f"the S3 server did not answer within {self.start_s:g} s; its log is {self.log}")
+                    raise ServiceFailed(
+                        f"the S3 server did not answer within {self.start_s:g} s; its log is {self.log}"
+                    )
                 time.sleep(0.05)
         finally:
             client.close()
@@ -75,9 +79,9 @@ class S3Server:
     def last_words(self) -> str:
         last = last_line(self.log)
         if "address already in use" in last:
-            return f"the S3 server ended: port {self.port} is taken; stop that program, or choose another port in {SETTING}"
+            return f"the S3 server ended: port {self.port} is taken; stop that program, or change the port in {SETTING}"
         if "no space left" in last:
-            return f"the S3 server ended: the disk of {self.folder} is full; free some space, or choose another DATA_DIR"
+            return f"the S3 server ended: the disk of {self.folder} is full; free some space, or change DATA_DIR"
         return f"the S3 server ended; the last line of {self.log} is: {last}"
 
     def _client(self) -> Any:

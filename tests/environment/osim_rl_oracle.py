@@ -1,7 +1,8 @@
 """osim-rl 2.1.5's own `ProstheticsEnv`, made to run on OpenSim 4.6: the oracle that ours is compared with.
 
-Two things are changed, neither of them physics: a muscle's control is prescribed by its path (4.6 throws on an integer),
-and the integrator can be chosen. The class-level `maxforces` list is emptied, or it grows with every environment.
+Two things are changed, neither of them physics: a muscle's control is prescribed by its path (4.6 throws on an
+integer), and the integrator can be chosen. The class-level `maxforces` list is emptied, or it grows with every
+environment.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
     # osim-rl imports the retired gym, which says so on stderr and uses names that numpy deprecates.
     warnings.simplefilter("ignore")
     import osim.env.osim as osim_rl
+
+__all__ = ["oracle", "osim_rl"]
 
 opensim.Logger.setLevelString("off")
 

@@ -24,7 +24,9 @@ def assert_same_dictionary(ours: Any, theirs: Any, path: str = "") -> int:
         return sum(assert_same_dictionary(ours[key], value, f"{path}/{key}") for key, value in theirs.items())
     if isinstance(theirs, list):
         assert len(ours) == len(theirs), path
-        return sum(assert_same_dictionary(o, t, f"{path}/{i}") for i, (o, t) in enumerate(zip(ours, theirs, strict=True)))
+        return sum(
+            assert_same_dictionary(o, t, f"{path}/{i}") for i, (o, t) in enumerate(zip(ours, theirs, strict=True))
+        )
     assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9), f"{path}: ours {ours!r}, osim-rl {theirs!r}"
     return 1
 
@@ -32,7 +34,7 @@ def assert_same_dictionary(ours: Any, theirs: Any, path: str = "") -> int:
 def compare_episode(
     body: str, difficulty: int, *, seed: int, integrator: str, accuracy: float, limit: int | None = None
 ) -> tuple[int, int, str]:
-    """Plays the same random binary actions in both; returns control steps, numbers compared per step, and our ending."""
+    """Plays the same random binary actions in both; returns control steps, numbers compared per step, our ending."""
     from tests.environment.osim_rl_oracle import oracle
 
     theirs = oracle(difficulty=difficulty, seed=1, integrator=integrator, accuracy=accuracy, model=MODELS[body])
@@ -53,6 +55,7 @@ def compare_episode(
     compared = assert_same_dictionary(without_round1_target(ours, difficulty), description)
     generator = np.random.default_rng(seed)
     steps = 0
+    action = np.zeros(ours.action_space.shape or (), np.float32)
     while info["ended"] is None:
         if steps % 4 == 0:
             action = np.where(generator.random(ours.action_space.shape) < 0.5, -1.0, 1.0).astype(np.float32)
@@ -84,7 +87,9 @@ def test_whole_episode_equals_osim_rl_at_its_own_integrator(difficulty: int) -> 
 
 @pytest.mark.parametrize("difficulty", [0, 1])
 def test_whole_episode_equals_osim_rl_at_the_fast_integrator(difficulty: int) -> None:
-    steps, _, ended = compare_episode("prosthetics", difficulty, seed=21, integrator="SemiExplicitEuler2", accuracy=1e-3)
+    steps, _, ended = compare_episode(
+        "prosthetics", difficulty, seed=21, integrator="SemiExplicitEuler2", accuracy=1e-3
+    )
     assert ended == "fall"
     assert steps > 50
 

@@ -1,0 +1,255 @@
+"""What is in a run's log: returns, endings, what the muscles received, and values that can not be.
+
+Pure functions over the replay contract. Timesteps are read a few thousand at a time and let go again, so memory does
+not grow with the run.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.config import RunConfig
+from agents.replay.contract import Episode, EpisodeTimesteps, Replay, Run
+from environment.rewards import TASK_REWARDS, shaped
+from environment.state import TARGET_VELOCITY, Entry, StateLayout
+from environment.tasks import task
+from environment.terminations import FALL_PELVIS_HEIGHT_M
+
+PELVIS_HEIGHT_M = (FALL_PELVIS_HEIGHT_M - 0.2, 1.6)
+"""Outside it no body of these tasks can be: an episode ends at the first step below 0.6 m, standing is 0.94 m."""
+_REWARD_ROUNDING = 1e-3
+"""Rewards were computed from float64 states, and are computed again here from the stored float32."""
+_READ_TIMESTEPS = 10_000
+
+Columns = NDArray[np.float64]
+Check = tuple[str, Iterable[tuple[int, str, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """One entry per episode, in the order in which they finished."""
+
+    finished: NDArray[np.datetime64]
+    """(E,) UTC, milliseconds."""
+    timesteps: NDArray[np.int64]
+    """(E,) control steps of these episodes so far, this one included."""
+    value: NDArray[np.float64]
+    """(E,) undiscounted returns."""
+    length: NDArray[np.int64]
+    """(E,) control steps."""
+    policy_version: NDArray[np.int64]
+    purpose: NDArray[np.str_]
+    """(E,) `explore`, `train` or `evaluate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExcitationHistogram:
+    """How often each muscle received which excitation."""
+
+    muscles: tuple[str, ...]
+    edges: NDArray[np.float64]
+    """(B+1,) from 0 to 1."""
+    counts: NDArray[np.int64]
+    """(M, B) control steps; reset states are not counted."""
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """(M, B), each row adds up to 1; zeros where nothing was counted."""
+        return np.asarray(self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One stored value that can not be."""
+
+    episode: int
+    step: int
+    """Control steps since the reset; -1 when it concerns the whole episode."""
+    name: str
+    """Of the state, e.g. `body_pos/pelvis/y`; or `excitation/<muscle>`, `reward`, `terminated`, …"""
+    value: float
+    problem: str
+
+
+def newest(episodes: Iterable[Episode], limit: int) -> list[Episode]:
+    """The `limit` episodes that finished last, oldest of them first."""
+    return heapq.nlargest(limit, episodes, key=lambda episode: (episode.finished, episode.id))[::-1]
+
+
+def watermarks(episodes: Iterable[Episode]) -> dict[int, int]:
+    """What `Replay.episodes_after` needs to give only episodes beyond these."""
+    found: dict[int, int] = {}
+    for episode in episodes:
+        found[episode.writer] = max(episode.id, found.get(episode.writer, -1))
+    return found
+
+
+def returns_over_time(episodes: Iterable[Episode]) -> Returns:
+    """Returns and lengths in the order of finishing."""
+    ordered = sorted(episodes, key=lambda episode: (episode.finished, episode.id))
+    length = np.array([episode.length for episode in ordered], dtype=np.int64)
+    return Returns(
+        finished=np.array([episode.finished.replace(tzinfo=None) for episode in ordered], dtype="datetime64[ms]"),
+        timesteps=np.cumsum(length),
+        value=np.array([episode.episode_return for episode in ordered], dtype=np.float64),
+        length=length,
+        policy_version=np.array([episode.start.policy_version for episode in ordered], dtype=np.int64),
+        purpose=np.array([episode.start.purpose for episode in ordered], dtype=np.str_),
+    )
+
+
+def moving_mean(values: NDArray[np.floating], window: int) -> NDArray[np.float64]:
+    """(E,) mean of each value and those before it, `window` at most."""
+    if window < 1:
+        raise ValueError(f"window={window} must be at least 1")
+    sums = np.concatenate(([0.0], np.cumsum(values, dtype=np.float64)))
+    stop = np.arange(1, len(values) + 1)
+    start = np.maximum(0, stop - window)
+    return np.asarray((sums[stop] - sums[start]) / (stop - start))
+
+
+def endings(episodes: Iterable[Episode]) -> dict[str, int]:
+    """How many episodes ended for which reason, most frequent first; simulator errors count as one reason."""
+    return dict(Counter(episode.ended.partition(": ")[0] if episode.ended.startswith("simulator_error") else episode.ended
+                        for episode in episodes).most_common())  # fmt: skip
+
+
+def stream(
+    replay: Replay, episodes: Iterable[Episode], *, timesteps: int = _READ_TIMESTEPS
+) -> Iterator[tuple[Episode, EpisodeTimesteps]]:
+    """Each episode with its timesteps, about `timesteps` of them in memory at a time.
+
+    Raises: LookupError when the log has gaps.
+    """
+    for group in _groups(episodes, timesteps):
+        yield from zip(group, replay.timesteps_of(group), strict=True)
+
+
+def excitation_histogram(
+    muscles: Sequence[str], episodes: Iterable[tuple[Episode, EpisodeTimesteps]], *, bins: int = 20
+) -> ExcitationHistogram:
+    """Counts the excitations of `stream`ed episodes; the outermost bins take what lies outside [0, 1] as well."""
+    counts = np.zeros((len(muscles), bins), np.int64)
+    rows = np.arange(len(muscles))
+    for _, steps in episodes:
+        excitation = np.nan_to_num(steps.excitation[1:].astype(np.float64), nan=0.0)
+        which = np.clip((excitation * bins).astype(np.int64), 0, bins - 1)
+        np.add.at(counts, (np.broadcast_to(rows, which.shape), which), 1)
+    return ExcitationHistogram(tuple(muscles), np.linspace(0.0, 1.0, bins + 1), counts)
+
+
+class Plausibility:
+    """What every value of a run's timesteps has to satisfy."""
+
+    def __init__(self, run: Run) -> None:
+        """Raises: KeyError when the run's states lack what the checks need, ConfigError for an unreadable config."""
+        self._run = run
+        self._layout = StateLayout(tuple(map(Entry, run.state_names, run.state_units)))
+        base = TASK_REWARDS[task(run.task).reward](self._layout)
+        shaping = RunConfig.of(run.config).environment.shaping
+        self._reward = shaped(base, self._layout, shaping)
+        self.largest_reward = None if shaping else _largest_reward(base.evaluate, self._layout)
+        """Of one control step; None when shaped terms take part, which have no common bound."""
+        self._height = self._layout.index["body_pos/pelvis/y"]
+        self._activation = self._layout.ending("muscles", "activation")
+
+    def findings(self, episode: Episode, steps: EpisodeTimesteps) -> Iterator[Finding]:
+        """Everything impossible in one episode."""
+        rewards = steps.reward[:, None]
+        earned = np.add.reduce([*self._reward.evaluate(steps.state.astype(np.float64)).values()])
+        names, activations = self._layout.names, [self._layout.names[i] for i in self._activation]
+        received = [f"excitation/{muscle}" for muscle in self._run.action_names]
+        checks: list[tuple[str, Sequence[str], Columns | NDArray[np.float32], NDArray[np.bool_]]] = [
+            ("not finite", names, steps.state, ~np.isfinite(steps.state)),
+            ("outside [0, 1]", received, steps.excitation, _outside(steps.excitation, 0.0, 1.0)),
+            ("outside [0, 1]", activations, activation := steps.state[:, self._activation], _outside(activation, 0.0, 1.0)),
+            ("outside {:g}..{:g} m".format(*PELVIS_HEIGHT_M), ["body_pos/pelvis/y"],
+             height := steps.state[:, [self._height]], _outside(height, *PELVIS_HEIGHT_M)),
+            ("not finite", ["reward"], rewards, ~np.isfinite(rewards)),
+            ("not what its state earns", ["reward"], rewards[1:], np.abs(rewards[1:] - earned[1:, None]) > _REWARD_ROUNDING),
+        ]  # fmt: skip
+        if self.largest_reward is not None:
+            checks.append(("above the task's maximum", ["reward"], rewards, rewards > self.largest_reward + _REWARD_ROUNDING))
+        for problem, columns, values, wrong in checks:
+            offset = len(steps.state) - len(values)
+            for step, column in np.argwhere(wrong).tolist():
+                yield Finding(episode.id, step + offset, columns[column], float(values[step, column]), problem)
+        for step, name, value, problem in _disorder(episode, steps):
+            yield Finding(episode.id, step, name, value, problem)
+
+
+def impossible_values(replay: Replay, run: Run, episodes: Iterable[Episode]) -> Iterator[Finding]:
+    """Findings of many episodes, one after another; a gap in the log is a finding too."""
+    plausible = Plausibility(run)
+    for group in _groups(episodes, _READ_TIMESTEPS):
+        try:
+            stored = replay.timesteps_of(group)
+        except LookupError:
+            yield from (finding for episode in group for finding in _one_by_one(replay, plausible, episode))
+            continue
+        for episode, steps in zip(group, stored, strict=True):
+            yield from plausible.findings(episode, steps)
+
+
+def _one_by_one(replay: Replay, plausible: Plausibility, episode: Episode) -> Iterator[Finding]:
+    try:
+        steps = replay.timesteps(episode)
+    except LookupError as error:
+        yield Finding(episode.id, -1, "timesteps", float(episode.length + 1), str(error))
+        return
+    yield from plausible.findings(episode, steps)
+
+
+def _disorder(episode: Episode, steps: EpisodeTimesteps) -> Iterator[tuple[int, str, float, str]]:
+    """What can not follow one another: step, name, value, problem."""
+    last = len(steps.reward) - 1
+    if last != episode.length:
+        yield -1, "length", float(last), f"the episode's document says {episode.length}"
+    if episode.finished < episode.started:
+        yield -1, "finished", episode.finished.timestamp(), "before the episode started"
+    for step in np.flatnonzero(np.diff(steps.policy_version) < 0).tolist():
+        yield step + 1, "policy_version", float(steps.policy_version[step + 1]), "older than the step before"
+    ends = steps.terminated | steps.truncated
+    for step in np.flatnonzero(ends[:-1]).tolist():
+        yield step, "terminated" if steps.terminated[step] else "truncated", 1.0, "the episode goes on after its end"
+    if not ends[-1] or (steps.terminated[-1] and steps.truncated[-1]):
+        yield last, "terminated", float(steps.terminated[-1]), "the last step is not one of terminated and truncated"
+    if steps.decision[0] or steps.reward[0] or steps.excitation[0].any():
+        yield 0, "excitation", float(steps.excitation[0].max()), "the reset state has an action or a reward"
+    total = float(steps.reward.sum())
+    if not abs(total - episode.episode_return) <= _REWARD_ROUNDING:
+        yield -1, "return", total, f"the episode's document says {episode.episode_return:g}"
+
+
+def _outside(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.bool_]:
+    # Not finite is told once, by its own check.
+    return np.asarray(np.isfinite(values) & ((values < low) | (values > high)))
+
+
+def _largest_reward(
+    evaluate: Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]], layout: StateLayout
+) -> float:
+    """What a step at exactly the target's velocity and without effort earns: all other terms are penalties."""
+    ideal = np.zeros(layout.size)
+    ideal[layout.where(TARGET_VELOCITY)[0]] = ideal[layout.index["body_vel/pelvis/x"]] = 3.0
+    return float(sum(float(value) for value in evaluate(ideal).values()))
+
+
+def _groups(episodes: Iterable[Episode], timesteps: int) -> Iterator[list[Episode]]:
+    """Neighbouring episodes with about so many timesteps together, at least one episode."""
+    group: list[Episode] = []
+    total = 0
+    for episode in episodes:
+        if group and total + episode.length + 1 > timesteps:
+            yield group
+            group, total = [], 0
+        group.append(episode)
+        total += episode.length + 1
+    if group:
+        yield group
