@@ -30,6 +30,7 @@ from agents.checkpoints.contract import (
 )
 from agents.config import RunConfig, check_run_name, data_dir, load_config
 from agents.connections import Connections, ConnectionsMissing
+from agents.evaluator import Stopped
 from agents.lease import LeaseLost, RunIsTaken
 from agents.plain import ConfigError
 from agents.policy import PolicyMismatch
@@ -50,6 +51,7 @@ _CLEAR = (
     PolicyMismatch,
     RunIsTaken,
     LeaseLost,
+    Stopped,
     FloatingPointError,
     FileNotFoundError,
     MemoryError,
@@ -70,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _CLEAR as error:
         if options.traceback:
             raise
-        print(f"{options.name}: {error.args[0] if error.args else error}", file=sys.stderr)
+        # A KeyError prints its message in quotes.
+        print(f"{options.name}: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
     return 0
 
@@ -150,12 +153,13 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
     from agents.policy import Policy
     from agents.scoring import Scorer, score_published
 
-    session = Session(options.run, options.process or ("evaluator" if options.version is None else "evaluator-once"))
+    once = options.once or options.version is not None
+    session = Session(options.run, options.process or ("evaluator-once" if once else "evaluator"))
     seeds = tuple(options.seeds or session.config.evaluation.seeds)
     evaluation = replace(session.config.evaluation, official=options.official or session.config.evaluation.official)
     config = replace(session.config, evaluation=replace(evaluation, seeds=seeds))
     scorer = Scorer(session.run, config, session.replay, session.telemetry, stop)
-    if options.version is None and not options.once:
+    if not once:
         score_published(scorer, session.store, session.run.name, seeds, lambda: stop.wait(1.0))
     else:
         version, blob = session.store.load(session.run.name, "policy", options.version)

@@ -30,9 +30,12 @@ from environment.state import TARGET_VELOCITY, Entry, StateLayout
 log = logging.getLogger(__name__)
 
 
-def open_replay(connections: Connections) -> MongoReplay:
-    """The durable log. Raises: ReplayUnavailable."""
-    return MongoReplay(connections.mongodb_uri, connections.mongodb_database)
+def open_replay(connections: Connections, *, patience_s: float | None = None) -> MongoReplay:
+    """The durable log. `patience_s`: how long a call waits for a server that went away; None waits for ever.
+
+    Raises: ReplayUnavailable.
+    """
+    return MongoReplay(connections.mongodb_uri, connections.mongodb_database, patience_s=patience_s)
 
 
 def open_store(connections: Connections) -> S3Checkpoints:

@@ -11,6 +11,7 @@ Every setting has a default, so an empty file is a valid one. Secrets are not he
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tomllib
@@ -54,7 +55,7 @@ class ReplayConfig:
             raise ValueError(f"write_batch={self.write_batch} and n_step={self.n_step} must be at least 1")
         if not 0.0 <= self.gamma < 1.0:
             raise ValueError(f"gamma={self.gamma} must be in [0, 1)")
-        if self.samples_per_timestep <= 0:
+        if not self.samples_per_timestep > 0:
             raise ValueError(
                 f"samples_per_timestep={self.samples_per_timestep} must be positive; the learner would never start"
             )
@@ -71,6 +72,8 @@ class AlgorithmChoice:
     def __post_init__(self) -> None:
         if "bins" in self.settings:
             raise ValueError("bins belongs to [environment]: the muscles and the algorithm must have the same")
+        # Lists, as a file or a database gives them back: a stored configuration equals the one it was made from.
+        object.__setattr__(self, "settings", to_plain(self.settings))
         build_config(self.name, self.settings)
 
 
@@ -101,15 +104,17 @@ class LearnerConfig:
         for name in ("batch_size", "threads", "keep_versions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        if self.publish_seconds <= 0 or (self.publish_updates is not None and self.publish_updates < 1):
+        if not self.publish_seconds > 0 or (self.publish_updates is not None and self.publish_updates < 1):
             raise ValueError("publish_seconds and publish_updates must be positive; no worker would ever see a policy")
-        if self.reward_scale <= 0:
+        if not math.isfinite(self.reward_offset):
+            raise ValueError(f"reward_offset={self.reward_offset} must be a finite number")
+        if not 0 < self.reward_scale < math.inf:
             raise ValueError(
                 f"reward_scale={self.reward_scale} must be positive; the critic would learn nothing or the opposite"
             )
         if self.device != "auto" and not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device={self.device!r} must be auto, cpu, cuda or cuda:N")
-        if self.lease_seconds < 5:
+        if not 5 <= self.lease_seconds < math.inf:
             raise ValueError(
                 f"lease_seconds={self.lease_seconds} must be at least 5; a hiccup of the network would lose the run"
             )
@@ -166,7 +171,7 @@ def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> RunCo
             data = tomllib.loads(path.read_text())
         except OSError as error:
             raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is no valid TOML: {error}") from error
     overrides: dict[str, Any] = {}
     for setting in settings:
@@ -185,9 +190,8 @@ def check_run_name(name: str) -> str:
 
 
 def data_dir() -> Path:
-    """Where this machine keeps logs and local services' data: DATA_DIR, by default `.data` in the repository."""
-    default = Path(__file__).resolve().parent.parent / ".data"
-    return Path(os.environ.get("DATA_DIR") or default)
+    """Where this machine keeps logs and local services' data: DATA_DIR, by default `.data`, seen from the repository."""
+    return Path(__file__).resolve().parent.parent / (os.environ.get("DATA_DIR") or ".data")
 
 
 def _value(text: str) -> Any:

@@ -42,7 +42,7 @@ def score(
         plan = EpisodePlan(seed, exploration(), "evaluate")
         episode = play(environment, policy, writer, plan, physics, stop)
         if episode.ended == ABORTED:
-            raise Stopped
+            raise Stopped("stopped in the middle of an evaluation; there is no score")
         returns.append(episode.episode_return)
         lengths.append(episode.length)
         falls.append(episode.terminated)

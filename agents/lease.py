@@ -30,6 +30,7 @@ class Lease:
         self._replay, self._run, self._holder, self._seconds = replay, run, holder, seconds
         self._valid_until_s = float("-inf")
         self._lost = False
+        self._failure: Exception | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -48,7 +49,9 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises: LeaseLost when another learner has taken over."""
+        """Raises: LeaseLost when another learner has taken over; RuntimeError when renewing failed for good."""
+        if self._failure is not None:
+            raise RuntimeError(f"the lease of run {self._run!r} can not be renewed") from self._failure
         if self._lost:
             holder = self._replay.lease_holder(self._run)
             raise LeaseLost(f"run {self._run!r} was taken over by {holder}; this learner stops without publishing")
@@ -77,5 +80,8 @@ class Lease:
                 self._lost = not self._renew()
             except ReplayUnavailable as error:  # the lease runs out by itself; renewed when the store is back
                 log.warning("the lease is not renewed: %s", error)
+            except Exception as error:  # handed over to the learner's loop: it would train on and never publish again
+                self._failure = error
+                return
             if self._lost:
                 return

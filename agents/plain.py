@@ -50,13 +50,18 @@ def from_plain(kind: type[T], data: Mapping[str, Any], path: str = "") -> T:
 
 
 def with_settings(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` with dotted paths set, e.g. `{"learner.batch_size": 128}`; neither argument is changed."""
+    """`data` with dotted paths set, e.g. `{"learner.batch_size": 128}`; neither argument is changed.
+
+    Raises: ConfigError for a path that leads through a value.
+    """
     result = to_plain(data)
     for path, value in settings.items():
         *branches, leaf = path.split(".")
         node = result
-        for branch in branches:
+        for depth, branch in enumerate(branches, 1):
             node = node.setdefault(branch, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{'.'.join(branches[:depth])} is {node!r} and no table, so there is no setting {path!r}")
         node[leaf] = value
     return dict(result)
 
@@ -82,7 +87,8 @@ def _match(option: Any, value: Any) -> tuple[bool, Any]:
     if option is type(None):
         return value is None, None
     if option is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool), value and float(value)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number, float(value) if number else None
     if option is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     if option in (bool, str):

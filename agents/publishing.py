@@ -59,9 +59,11 @@ class Publisher:
             self._upload.result()
 
     def close(self) -> None:
-        """Waits for the upload under way and ends the thread."""
-        self.wait()
-        self._thread.shutdown()
+        """Waits for the upload under way and ends the thread. Raises what the upload failed with."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
 
     def _put(self, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> None:
         try:

@@ -12,6 +12,7 @@ from agents.actor import Stop
 from agents.baselines import Score, blind_walking, standing
 from agents.build import contract_of, evaluation_environment
 from agents.checkpoints.contract import (
+    Blob,
     CheckpointCorrupt,
     CheckpointMissing,
     CheckpointStore,
@@ -75,6 +76,13 @@ class Scorer:
         self._telemetry.scalars({f"evaluation/{name}": float(str(facts[name])) for name in names}, policy.version)
         return found
 
+    def refuse(self, version: int, error: Exception) -> None:
+        """Notes that a version has no score, and why."""
+        log.error("policy %d is not scored: %s", version, error)
+        self._replay.event(
+            self._run.name, self._telemetry.process, "policy_refused", version=version, reason=str(error)
+        )
+
     def close(self) -> None:
         """Frees the simulator."""
         self._environment.close()
@@ -85,8 +93,12 @@ class Scorer:
         def progress(so_far: Score) -> None:
             self._telemetry.status(evaluating=name, episodes_done=len(so_far.returns), episodes_wanted=len(seeds))
 
+        def stop_and_beat() -> bool:
+            self._telemetry.beat()  # an episode takes minutes on a busy machine; silence would look like a hang
+            return self._stop()
+
         environment, writer = self._environment, self._writer
-        found = score(environment, policy, writer, seeds, self.physics, self._stop, lambda: exploration, progress)
+        found = score(environment, policy, writer, seeds, self.physics, stop_and_beat, lambda: exploration, progress)
         log.info("%s", describe(name, found))
         return found
 
@@ -94,28 +106,31 @@ class Scorer:
 def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Sequence[int], wait: Stop) -> None:
     """Scores the newest checkpoint, again and again as newer ones appear, until `wait` says stop.
 
-    `wait` is asked about once a second and may sleep.
+    `wait` is asked about once a second and may sleep. A version that may not or can not act is noted and left out.
     """
-    scored = 0
+    done = 0
     try:
         scorer.baselines(seeds)
         while not wait():
-            policy = _newest(store, run, scored)
-            if policy is not None:
-                scorer.evaluate(policy, seeds)
-                scored = policy.version
+            found = _newest(store, run, done)
+            if found is None:
+                continue
+            done, blob = found
+            try:
+                scorer.evaluate(Policy.from_blob(blob, version=done), seeds)
+            except (FloatingPointError, ValueError) as error:
+                scorer.refuse(done, error)
     except Stopped:
         log.info("stopped in the middle of an evaluation; it does not count")
 
 
-def _newest(store: CheckpointStore, run: str, scored: int) -> Policy | None:
-    """The newest published policy, if it is another one than that scored last."""
+def _newest(store: CheckpointStore, run: str, done: int) -> tuple[int, Blob] | None:
+    """The newest published policy and its number, if it is another one than `done`."""
     try:
         version = store.latest(run)
-        if version is None or version.number == scored:
+        if version is None or version.number == done:
             return None
-        _, blob = store.load(run, "policy", version.number)
+        return version.number, store.load(run, "policy", version.number)[1]
     except (CheckpointMissing, CheckpointCorrupt, CheckpointStoreUnavailable) as error:
         log.warning("no checkpoint to score now: %s", error)
         return None
-    return Policy.from_blob(blob, version=version.number)

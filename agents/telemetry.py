@@ -14,6 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 log = logging.getLogger("prosthetics")
 
+_BEAT_EVERY_S = 5.0
+
 
 class Telemetry:
     """One process's voice. The status file is replaced as a whole, so a reader never sees half of one."""
@@ -33,6 +35,11 @@ class Telemetry:
         staged = self._status.with_suffix(f".{os.getpid()}")
         staged.write_text(json.dumps(self._facts))
         staged.replace(self._status)
+
+    def beat(self) -> None:
+        """Says that the process is alive, in the middle of something long. Cheap enough to call at every step."""
+        if time.time() - self._facts["updated"] >= _BEAT_EVERY_S:
+            self.status()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Adds points to TensorBoard's curves, e.g. `{"learner/critic_loss": 0.3}` at a count of updates."""

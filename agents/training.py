@@ -65,8 +65,10 @@ def train_run(
     finally:
         if feeder is not None:
             feeder.end()
-        publisher.close()
-        lease.release()
+        try:
+            publisher.close()
+        finally:
+            lease.release()
     replay.event(run.name, process, "learner_stopped", updates=learner.updates)
     return learner
 
@@ -98,6 +100,11 @@ def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, t
 
 
 def best_versions(replay: Replay, run: str) -> Sequence[int]:
-    """The evaluated version with the highest mean return, as a list of at most one."""
-    scored = [(event["details"]["mean"], event["details"]["version"]) for event in replay.events(run, EVALUATED)]
-    return [int(max(scored)[1])] if scored else []
+    """The evaluated version with the highest mean return: one for each simulator and set of seeds it was scored with."""
+    best: dict[tuple[str, ...], tuple[float, int]] = {}
+    for event in replay.events(run, EVALUATED):
+        facts = event["details"]
+        alike = (facts["physics"], *map(str, facts["seeds"]))
+        scored = float(facts["mean"]), int(facts["version"])
+        best[alike] = max(best.get(alike, scored), scored)
+    return sorted({version for _, version in best.values()})

@@ -19,12 +19,15 @@ from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.replay.contract import Episode, EpisodeWriter, Replay, Run
 from agents.telemetry import Telemetry
+from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
+from environment.prosthetics import ProstheticsEnv
 from environment.timestep import CONTROL_STEP_S
 
 log = logging.getLogger(__name__)
 
 _LONGEST_REBUILD_PAUSE_S = 30.0
+EnvironmentFactory = Callable[[EnvironmentConfig, Run], ProstheticsEnv]
 
 
 class Plans:
@@ -52,15 +55,27 @@ class Plans:
         return EpisodePlan(seed, self._ladder.for_episode(number), "train")
 
 
+def _sleep(seconds: float, stop: Stop) -> None:
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s and not stop():
+        time.sleep(0.05)
+
+
 class Rollouts:
     """What a worker does between its start and its stop."""
 
     def __init__(
-        self, run: Run, config: RunConfig, replay: Replay, store: CheckpointStore | None, telemetry: Telemetry
+        self,
+        run: Run,
+        config: RunConfig,
+        replay: Replay,
+        store: CheckpointStore | None,
+        telemetry: Telemetry,
+        build: EnvironmentFactory = build_environment,
     ) -> None:
-        """Without a `store` the actions stay random."""
+        """Without a `store` the actions stay random. `build` makes the simulator, and makes it anew when it fails."""
         self._run, self._config, self._replay = run, config, replay
-        self._store, self._telemetry = store, telemetry
+        self._store, self._telemetry, self._build = store, telemetry, build
         self.episodes = 0
         self._timesteps = 0
         self._started_s = time.monotonic()
@@ -79,19 +94,24 @@ class Rollouts:
             PublishedPolicies(self._store, run.name, contract, first, self._note) if self._store else FixedPolicy(first)
         )
         plans = Plans(run, self._config, writer, worker, workers)
+
+        def stop_and_beat() -> bool:
+            self._telemetry.beat()  # an episode takes minutes on a busy machine; silence would look like a hang
+            return stop()
+
         pause_s = 1.0
         while not stop() and not enough():
-            environment = build_environment(self._config.environment, run)
+            environment = self._build(self._config.environment, run)
             try:
-                for episode in act(environment, policies, writer, plans, environment.physics.name, stop):
-                    self._tell(episode)
+                for episode in act(environment, policies, writer, plans, environment.physics.name, stop_and_beat):
+                    self._tell(episode, writer.waited_s)
                     pause_s = 1.0
                     if enough():
                         break
             except SimulationError as error:
                 log.error("the simulator is rebuilt: %s", error)
                 self._note("simulator_rebuilt", reason=str(error))
-                time.sleep(pause_s)
+                _sleep(pause_s, stop)
                 pause_s = min(2 * pause_s, _LONGEST_REBUILD_PAUSE_S)
             finally:
                 environment.close()
@@ -100,7 +120,7 @@ class Rollouts:
     def _note(self, kind: str, **details: object) -> None:
         self._replay.event(self._run.name, self._telemetry.process, kind, **details)
 
-    def _tell(self, episode: Episode) -> None:
+    def _tell(self, episode: Episode, waited_s: float) -> None:
         self.episodes += 1
         self._timesteps += episode.length
         rate = self._timesteps / (time.monotonic() - self._started_s)
@@ -114,6 +134,7 @@ class Rollouts:
             last_ended=episode.ended,
             exploration=dict(episode.start.exploration),
             step_ms=episode.step_ms_mean,
+            waited_s=waited_s,
         )
         scalars = {
             "actor/return": episode.episode_return,

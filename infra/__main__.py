@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.checkpoints.contract import CheckpointStoreUnavailable
+from agents.checkpoints.contract import CheckpointMissing, CheckpointStoreUnavailable
 from agents.connections import Connections, ConnectionsMissing
 from agents.plain import ConfigError
 from agents.replay.contract import ReplayUnavailable
@@ -37,6 +37,7 @@ _CLEAR = (
     ConnectionsMissing,
     ReplayUnavailable,
     CheckpointStoreUnavailable,
+    CheckpointMissing,
     ValueError,
     OSError,
 )

@@ -81,6 +81,7 @@ def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
         "inserts/s": f"{snapshot.inserts_per_s:.0f}",
         "updates": f"{learner.get('updates', 0):,} at {learner.get('updates_per_s', 0.0):.0f}/s",
         "learner waited": _share(learner),
+        "workers waited": f"{sum(status.get('waited_s', 0.0) for status in snapshot.workers.values()):.0f} s",
         "version": str(snapshot.version),
     }
     evaluated = snapshot.evaluated

@@ -46,8 +46,8 @@ def check_platform(system: str = sys.platform, machine: str = platform.machine()
     if system.startswith("linux") and machine in ("x86_64", "AMD64"):
         return None
     return (
-        "this needs Linux on x86_64, as OpenSim's package does, and this machine is {} on {}; use a virtual machine or a "
-        "container".format(system, machine)
+        "this needs Linux on x86_64, as OpenSim's package does, and this machine is {} on {}; use a virtual machine or "
+        "a container".format(system, machine)
     )
 
 

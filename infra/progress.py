@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.checkpoints.contract import CheckpointStore
-from agents.evaluator import BASELINES, EVALUATED
+from agents.evaluator import BASELINES, EVALUATED, known_baselines
 from agents.replay.contract import Counts, Replay
 from agents.telemetry import read_statuses
 
@@ -74,14 +74,19 @@ class Observer:
 def evaluation_facts(replay: Replay, run: str) -> dict[str, Any]:
     """The newest and the best evaluation of a run, and the baselines on the same seeds; None where there is none."""
     evaluations: Sequence[Mapping[str, Any]] = [event["details"] for event in replay.events(run, EVALUATED)]
-    baselines = replay.events(run, BASELINES)
+    newest = evaluations[-1] if evaluations else None
+    if newest:
+        baselines = known_baselines(replay, run, newest["physics"], newest["seeds"])
+    else:
+        noted = replay.events(run, BASELINES)
+        baselines = dict(noted[-1]["details"]) if noted else None
     # Scores of different simulators or seeds are not comparable.
     alike = [
         facts for facts in evaluations if all(facts[name] == evaluations[-1][name] for name in ("physics", "seeds"))
     ]
     return {
         "evaluations": len(evaluations),
-        "newest": dict(evaluations[-1]) if evaluations else None,
+        "newest": dict(newest) if newest else None,
         "best": dict(max(alike, key=lambda facts: float(facts["mean"]))) if evaluations else None,
-        "baselines": dict(baselines[-1]["details"]) if baselines else None,
+        "baselines": baselines,
     }

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.build import open_replay, open_store
-from agents.checkpoints.contract import CheckpointStoreUnavailable
+from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
 from agents.config import RunConfig, check_run_name, data_dir
 from agents.connections import Connections
 from agents.replay.contract import ReplayUnavailable
@@ -29,6 +29,8 @@ from infra.progress import Observer
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 2.0
+_PATIENCE_S = 5.0
+"""How long a look at the database may take: the children are tended, and a request to stop is heard, in between."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Numeric libraries start a thread per core unless told otherwise, and would take the other workers' time."""
 
@@ -70,7 +72,7 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
     with _only_one(folder):
         _create(options)
         connections = Connections.from_environment()
-        replay, store = open_replay(connections), open_store(connections)
+        replay, store = open_replay(connections, patience_s=_PATIENCE_S), open_store(connections)
         config = RunConfig.of(replay.run(options.name).config)
         before = summaries.look_before(options.name, replay, store)
         started_s = time.monotonic()
@@ -84,7 +86,8 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
                 _watch(options, config, fleet, Observer(options.name, replay, store, folder), view, stop)
         finally:
             killed = fleet.stop()
-            replay.event(options.name, "run", "run_stopped", killed=killed)
+            with suppress(ReplayUnavailable):  # said below, by whoever counts
+                replay.event(options.name, "run", "run_stopped", killed=killed)
         if _alone():
             replay.close_abandoned(options.name)
         seconds = time.monotonic() - started_s
@@ -112,7 +115,8 @@ def processes(options: RunOptions, config: RunConfig, timesteps: int) -> Iterato
         yield ProcessSpec(name, ("-m", "agents", "explore", *common, "--process", name))
     yield ProcessSpec("learner", ("-m", "agents", "learn", *common))
     if options.evaluator:
-        yield ProcessSpec("evaluator", ("-m", "agents", "evaluate", *common), nice=10)
+        name = f"evaluator.{host}"
+        yield ProcessSpec(name, ("-m", "agents", "evaluate", *common, "--process", name), nice=10)
 
 
 def _watch(
@@ -130,6 +134,8 @@ def _watch(
                 if away:
                     view.say("the services answer again")
                 away = False
+            except (CheckpointCorrupt, CheckpointMissing) as error:
+                log.warning("the newest version can not be told: %s", error)
             except (ReplayUnavailable, CheckpointStoreUnavailable) as error:
                 if not away:
                     view.say(f"waiting: {error}")

@@ -31,7 +31,7 @@ _LOOPBACK = (HOST, "localhost")
 _USER = "prosthetics"
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _DEFAULTS = {"MONGODB_DATABASE": DEFAULT_DATABASE, "AWS_DEFAULT_REGION": "us-east-1"}
-_SERVERS_DEPEND_ON = ("DATA_DIR", "MONGOD_CACHE_GB", "MONGODB_URI", "S3_BUCKET", "AWS_ENDPOINT_URL_S3", *_KEYS)
+_SERVERS_DEPEND_ON = ("MONGOD_CACHE_GB", "MONGODB_URI", "S3_BUCKET", "AWS_ENDPOINT_URL_S3", *_KEYS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,8 @@ class Settings:
 
     def fingerprint(self) -> str:
         """Changes when the local servers have to be started anew to follow the settings."""
-        facts = [f"{name}={self.values.get(name, '')}" for name in _SERVERS_DEPEND_ON]
+        # The folder as it is used: a relative and an absolute DATA_DIR may mean the same one.
+        facts = [f"{name}={self.values.get(name, '')}" for name in _SERVERS_DEPEND_ON] + [f"DATA_DIR={self.folder}"]
         return hashlib.sha256("\n".join((*facts, *self.local)).encode()).hexdigest()
 
     def _needed(self, name: str) -> str:

@@ -39,7 +39,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Totals of the run, and what this session added (`…_here`) since `before`."""
     stored, counts = replay.run(run), replay.counts(run)
-    statuses = read_statuses(folder)
+    # The folder may also hold the last words of processes of an earlier session.
+    statuses = {name: status for name, status in read_statuses(folder).items() if name in fleet.children}
     learner = statuses.get("learner", {})
     published = [event["details"]["version"] for event in replay.events(run, "published")]
     versions = store.versions(run)
@@ -77,6 +78,7 @@ def summarise(
                 name: status["timesteps_per_s"] for name, status in statuses.items() if "timesteps_per_s" in status
             },
         },
+        "workers_waited_s": sum(status.get("waited_s", 0.0) for status in statuses.values()),
         "learner_waited_s": learner.get("waited_s", 0.0),
         "learner_running_s": learner.get("running_s", 0.0),
         "restarts": {name: child.restarts for name, child in fleet.children.items()},
@@ -103,7 +105,8 @@ def as_text(summary: Mapping[str, Any]) -> str:
         f"{summary['aborted']} aborted"
         f" (here {summary['timesteps_here']:,} in {summary['episodes_here']:,}, {rates['timesteps_per_s']:.0f}/s)",
         f"  learned    {summary['updates']:,} updates (here {summary['updates_here']:,}), "
-        f"waited {summary['learner_waited_s']:.0f} of {summary['learner_running_s']:.0f} s",
+        f"waited {summary['learner_waited_s']:.0f} of {summary['learner_running_s']:.0f} s for timesteps; "
+        f"workers waited {summary['workers_waited_s']:.1f} s for the database",
         f"  published  {summary['versions_published']} versions, newest {summary['latest_version']}, "
         f"acted with {_span(summary['versions_acted_with'])}",
         f"  documents  {', '.join(f'{count:,} {name}' for name, count in collections.items())}",

@@ -63,7 +63,9 @@ class FakePhysics:
         return self._vector(0.0)
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
-        values = check_excitation(excitation, len(MUSCLES))
+        values = check_excitation(excitation, len(MUSCLES)).copy()
+        if not self.resets:
+            raise RuntimeError("step before reset: the fake body has no state yet")
         self._step += 1
         self.steps += 1
         if self._step == self._fails_at:

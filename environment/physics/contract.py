@@ -67,6 +67,7 @@ class Physics(Protocol):
         Raises:
             ValueError: Another shape, not finite or out of [0, 1]; nothing is clipped in silence.
             SimulationError: The step could not be finished.
+            RuntimeError: There was no reset yet.
         """
 
     def snapshot(self) -> Snapshot:

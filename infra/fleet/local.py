@@ -34,6 +34,20 @@ class ProcessSpec:
     nice: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How the fleet treats processes that die or hang."""
+
+    first_pause_s: float = 1.0
+    """Before a dead process starts again; doubles at every death in a row …"""
+    longest_pause_s: float = 30.0
+    """… up to this."""
+    calm_s: float = 60.0
+    """A process that lived this long starts again with the first pause."""
+    silent_s: float = 180.0
+    """A process whose status file is older hangs, and is killed. An OpenSim step takes milliseconds, seconds at worst."""
+
+
 @dataclass
 class Child:
     """One of the processes, in its present life."""
@@ -41,8 +55,11 @@ class Child:
     spec: ProcessSpec
     process: subprocess.Popen[bytes]
     started_s: float
+    pause_s: float
+    """Before the next restart."""
     restarts: int = 0
-    pause_s: float = _FIRST_PAUSE_S
+    stopped: bool = False
+    """It was asked to stop, so it is not started again."""
     due_s: float | None = None
     """When to start it again; None while it runs or is done."""
     peak_memory_mb: float = 0.0
@@ -60,19 +77,22 @@ class Child:
 class LocalFleet:
     """The children of this process. `tend` must be called about once a second."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], patience: Patience | None = None) -> None:
         """Logs go to `folder/logs/<process>.log`."""
         self._logs = folder / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
         self._status = folder / "status"
         self._environment = dict(environment) | {SUPERVISED: str(os.getpid())}
+        self._patience = patience or Patience()
         self.children: dict[str, Child] = {}
 
     def start(self, spec: ProcessSpec) -> None:
         """Starts a process; its name must be new."""
         if spec.name in self.children:
             raise ValueError(f"process {spec.name!r} runs already")
-        self.children[spec.name] = Child(spec, self._spawn(spec), time.monotonic())
+        self.children[spec.name] = Child(
+            spec, self._spawn(spec), time.monotonic(), self._patience.first_pause_s
+        )
 
     def tend(self, undisturbed_s: float) -> None:
         """Notes memory peaks, kills what hangs, and starts dead processes again, with growing pauses.
@@ -89,14 +109,14 @@ class LocalFleet:
                 if now_s >= child.due_s:
                     child.process, child.started_s, child.due_s = self._spawn(child.spec), now_s, None
                     child.restarts += 1
-            elif child.spec.restart and child.process.returncode != 0:
+            elif child.spec.restart and not child.stopped and child.process.returncode != 0:
                 self._schedule(child, now_s)
 
     def stop(self, names: Sequence[str] | None = None, *, grace_s: float = 30.0) -> list[str]:
         """Asks processes (all by default) to stop and waits; returns those that had to be killed."""
         stopping = [child for name, child in self.children.items() if names is None or name in names]
         for child in stopping:
-            child.due_s = None
+            child.due_s, child.stopped = None, True
             if child.alive:
                 child.peak_memory_mb = max(child.peak_memory_mb, peak_memory_mb(child.process.pid))
                 child.process.terminate()
@@ -132,19 +152,19 @@ class LocalFleet:
             )
 
     def _schedule(self, child: Child, now_s: float) -> None:
-        if now_s - child.started_s > _CALM_S:
-            child.pause_s = _FIRST_PAUSE_S
+        if now_s - child.started_s > self._patience.calm_s:
+            child.pause_s = self._patience.first_pause_s
         child.exits.append(child.process.returncode)
         child.due_s = now_s + child.pause_s
         name, status, pause_s = child.spec.name, child.process.returncode, child.pause_s
         log.warning("%s ended with status %d, next try in %g s: %s", name, status, pause_s, self.last_words(name))
-        child.pause_s = min(2 * child.pause_s, _LONGEST_PAUSE_S)
+        child.pause_s = min(2 * child.pause_s, self._patience.longest_pause_s)
 
     def _kill_if_silent(self, child: Child, now_s: float, undisturbed_s: float) -> None:
         path = self._status / f"{child.spec.name}.json"
         lived_s = now_s - child.started_s
         silent_s = time.time() - path.stat().st_mtime if path.exists() else lived_s
-        if min(silent_s, lived_s, undisturbed_s) > _SILENT_S:
+        if min(silent_s, lived_s, undisturbed_s) > self._patience.silent_s:
             log.warning("%s said nothing for %.0f s and is killed", child.spec.name, silent_s)
             child.process.kill()
 

@@ -74,4 +74,4 @@ def _readable(entry: dict[str, Any]) -> str:
     if isinstance(detail, dict):
         detail = detail.get("errmsg") or detail
     message = str(entry.get("msg", ""))
-    return " ".join(f"{message}: {detail}".split())[:300] if detail else message
+    return " ".join((f"{message}: {detail}" if detail else message).split())[:300]

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
 
 from infra.services.binaries import find_rclone
 from infra.services.contract import HOST, ServiceFailed
@@ -105,7 +105,7 @@ class S3Server:
                 if error.response["Error"]["Code"] not in _ABSENT:
                     raise
                 client.create_bucket(Bucket=self.bucket)
-        except HTTPClientError:
+        except (EndpointConnectionError, HTTPClientError):
             return False
         except ClientError as error:
             raise ServiceFailed(

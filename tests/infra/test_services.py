@@ -226,11 +226,12 @@ def test_a_taken_port_is_named_with_its_setting(
 
 
 @pytest.mark.mongo
-def test_damaged_data_are_reported_in_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_damaged_data_are_reported_in_one_sentence(
+    tmp_path: Path, starting: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
     service = mongod_in(tmp_path)
-    service.folder.mkdir()
-    (service.folder / "WiredTiger").write_text("not a database")
-    (service.folder / "WiredTiger.wt").write_text("not a database")
+    starting(service).stop()
+    (service.folder / "storage.bson").write_text("not a database")
     with pytest.raises(ServiceFailed, match="mongod ended: ") as caught:
         start(service)
     assert "\n" not in str(caught.value)

@@ -91,7 +91,9 @@ def test_a_life_of_the_services(settings: Settings) -> None:
 def test_the_servers_end_with_a_killed_supervisor_and_start_again(settings: Settings) -> None:
     assert ensure_up(settings) is True
     before = pids(settings)
-    os.kill(supervisor_pid(settings), signal.SIGKILL)
+    killed = supervisor_pid(settings)
+    os.kill(killed, signal.SIGKILL)
+    assert within(5, lambda: not Path(f"/proc/{killed}/cmdline").exists())
     # At once: the servers of the killed one may still be writing their data.
     assert ensure_up(settings) is True
     after = pids(settings)

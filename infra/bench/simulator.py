@@ -1,0 +1,199 @@
+"""How fast OpenSim runs here at several integrator settings, and how far each strays; osim-rl's own way beside it.
+
+All play the same random on/off actions, held 4 control steps, until the fall. The truth is Runge-Kutta-Merson at 1e-7.
+Time is processor time of the one thread that simulates, so that a busy machine disturbs the figures little. It covers a
+whole control step as a worker sees it: integration, the whole state, reward, termination and (ours only) observation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from environment.config import EnvironmentConfig
+from environment.physics.settings import OpenSimSettings
+from environment.prosthetics import ProstheticsEnv
+from infra.bench.machine import machine
+
+HELD_STEPS = 4
+PEER = "osim-rl 2.1.5"
+REFERENCE = OpenSimSettings("RungeKuttaMerson", 1e-7)
+SETTINGS = (
+    OpenSimSettings("SemiExplicitEuler2", 1e-2),
+    OpenSimSettings("SemiExplicitEuler2", 1e-3),
+    OpenSimSettings("RungeKutta2", 1e-2),
+    OpenSimSettings("RungeKutta2", 1e-3),
+    OpenSimSettings("RungeKutta3", 1e-3),
+    OpenSimSettings("RungeKuttaMerson", 1e-3),
+    OpenSimSettings("RungeKuttaMerson", 5e-5),
+    OpenSimSettings("RungeKuttaMerson", 5e-5, stale_controls=True),
+)
+"""The second is that of rollouts; the last is osim-rl's own, its fault included."""
+QUICK = (SETTINGS[0], SETTINGS[1], SETTINGS[6], SETTINGS[7])
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One episode of T control steps."""
+
+    mass_center_m: NDArray[np.float64]
+    """(T, 3) after each of them."""
+    rewards: NDArray[np.float64]
+    """(T,)"""
+    seconds: float
+    """Processor time of all of them, without the reset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One way to simulate against the reference. Errors are those of the seed where they are largest."""
+
+    name: str
+    steps_per_s: float
+    error_mm: float
+    """Largest distance of the centre of mass from the reference's, over the steps that both took."""
+    return_error_percent: float
+    """Over the steps that both took."""
+    length_difference_steps: int
+    """How much later the body fell; negative is earlier."""
+    steps: int
+    """Measured, all seeds together."""
+
+
+Simulate = Callable[[int, int], Played]
+"""(seed, most control steps) -> one episode."""
+
+
+def simulator(quick: bool = False) -> dict[str, Any]:
+    """The benchmark: a row for each setting, osim-rl's own way as the peer."""
+    found = measure(QUICK, seeds=(1,), most_steps=60) if quick else measure(SETTINGS, seeds=(1, 2, 3), most_steps=300)
+    peer = found[0]
+    return {
+        "bench": "simulator",
+        "about": "Control steps per second of one core; errors against RungeKuttaMerson 1e-07 on the same actions.",
+        "machine": machine("opensim", "osim-rl", "numpy"),
+        "rows": [_row(comparison, peer) for comparison in found],
+    }
+
+
+def measure(settings: Sequence[OpenSimSettings], *, seeds: Sequence[int], most_steps: int) -> list[Comparison]:
+    """osim-rl first, then each of `settings`.
+
+    All of them play a seed before the next seed's turn, so that a slow minute of the machine slows all alike.
+    """
+    ways: dict[str, Simulate] = {PEER: osim_rl(), **{name_of(one): opensim(one) for one in settings}}
+    reference = opensim(REFERENCE)
+    played: dict[str, list[Played]] = {name: [] for name in ways}
+    truths = []
+    for seed in seeds:
+        truths.append(reference(seed, most_steps))
+        for name, simulate in ways.items():
+            played[name].append(simulate(seed, most_steps))
+    return [compare(name, episodes, truths) for name, episodes in played.items()]
+
+
+def name_of(settings: OpenSimSettings) -> str:
+    """E.g. `RungeKuttaMerson 5e-05, stale controls`."""
+    return f"{settings.integrator} {settings.accuracy:g}" + (", stale controls" if settings.stale_controls else "")
+
+
+def opensim(settings: OpenSimSettings) -> Simulate:
+    """Our environment of the second round with these settings, one control step per decision."""
+    env = ProstheticsEnv(
+        EnvironmentConfig(
+            task="prosthetics-round2",
+            integrator=settings.integrator,
+            accuracy=settings.accuracy,
+            stale_controls=settings.stale_controls,
+            frame_skip=1,
+        )
+    )
+    center = env.layout.where("misc/mass_center_pos")
+
+    def step(excitation: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool]:
+        _, reward, terminated, truncated, _ = env.step(2 * excitation - 1)
+        return env.state[center], reward, terminated or truncated
+
+    return _player(lambda seed: env.reset(seed=seed), step)
+
+
+def osim_rl() -> Simulate:
+    """osim-rl's environment of the second round as it ships: its integrator, its storage, its dictionary per step."""
+    from infra.bench.osim_rl_peer import osim_rl_environment
+
+    env = osim_rl_environment()
+
+    def step(excitation: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool]:
+        state, reward, done, _ = env.step(excitation, project=False)
+        return np.array(state["misc"]["mass_center_pos"]), reward, done
+
+    return _player(lambda seed: env.reset(project=False, seed=seed), step)
+
+
+def actions(seed: int, muscles: int = 19) -> Iterator[NDArray[np.float32]]:
+    """Excitations (M,), each 0 or 1 with equal chance, drawn anew every 4 control steps; without end."""
+    generator = np.random.default_rng(seed)
+    while True:
+        excitation = (generator.random(muscles) < 0.5).astype(np.float32)
+        for _ in range(HELD_STEPS):
+            yield excitation
+
+
+def compare(name: str, played: Sequence[Played], truths: Sequence[Played]) -> Comparison:
+    """Episodes of one way to simulate against the reference's of the same seeds."""
+    distances, returns, lengths = [], [], []
+    for one, truth in zip(played, truths, strict=True):
+        both = min(len(one.rewards), len(truth.rewards))
+        distances.append(np.linalg.norm(one.mass_center_m[:both] - truth.mass_center_m[:both], axis=1).max())
+        expected = truth.rewards[:both].sum()
+        returns.append(abs(one.rewards[:both].sum() - expected) / abs(expected))
+        lengths.append(len(one.rewards) - len(truth.rewards))
+    steps = sum(len(one.rewards) for one in played)
+    return Comparison(
+        name=name,
+        steps_per_s=steps / sum(one.seconds for one in played),
+        error_mm=float(1e3 * max(distances)),
+        return_error_percent=float(100 * max(returns)),
+        length_difference_steps=max(lengths, key=abs),
+        steps=steps,
+    )
+
+
+def _player(
+    reset: Callable[[int], object], step: Callable[[NDArray[np.float32]], tuple[NDArray[np.float64], float, bool]]
+) -> Simulate:
+    def play(seed: int, most_steps: int) -> Played:
+        reset(seed)
+        centers, rewards = [], []
+        seconds = 0.0
+        for excitation, _ in zip(actions(seed), range(most_steps), strict=False):
+            started = time.thread_time()
+            center, reward, done = step(excitation)
+            seconds += time.thread_time() - started
+            centers.append(center)
+            rewards.append(reward)
+            if done:
+                break
+        return Played(np.array(centers), np.array(rewards), seconds)
+
+    return play
+
+
+def _row(comparison: Comparison, peer: Comparison) -> dict[str, Any]:
+    return {
+        "name": comparison.name,
+        "value": comparison.steps_per_s,
+        "unit": "control steps/s",
+        "peer": peer.name,
+        "peer_value": peer.steps_per_s,
+        "ratio": comparison.steps_per_s / peer.steps_per_s,
+        "error_mm": comparison.error_mm,
+        "return_error_percent": comparison.return_error_percent,
+        "length_difference_steps": comparison.length_difference_steps,
+        "steps": comparison.steps,
+    }
