@@ -78,7 +78,7 @@ def summarise(
                 name: status["timesteps_per_s"] for name, status in statuses.items() if "timesteps_per_s" in status
             },
         },
-        "workers_waited_s": sum(status.get("waited_s", 0.0) for status in statuses.values()),
+        "workers_waited_s": sum(status["waited_s"] for status in statuses.values() if "timesteps_per_s" in status),
         "learner_waited_s": learner.get("waited_s", 0.0),
         "learner_running_s": learner.get("running_s", 0.0),
         "restarts": {name: child.restarts for name, child in fleet.children.items()},

@@ -49,6 +49,7 @@ class FakePhysics:
     def __init__(self, *, fails_at: int | None = None) -> None:
         self.layout = _layout()
         self.resets = 0
+        self._started = False
         self.steps = 0
         self._fails_at = fails_at
         self._step = 0
@@ -58,13 +59,14 @@ class FakePhysics:
 
     def reset(self) -> NDArray[np.float64]:
         self.resets += 1
+        self._started = True
         self._step, self._x, self._v, self._height = 0, 0.0, 0.0, 0.94
         self._excitation = np.zeros(len(MUSCLES))
         return self._vector(0.0)
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
         values = check_excitation(excitation, len(MUSCLES)).copy()
-        if not self.resets:
+        if not self._started:
             raise RuntimeError("step before reset: the fake body has no state yet")
         self._step += 1
         self.steps += 1
@@ -83,6 +85,7 @@ class FakePhysics:
         )
 
     def restore(self, snapshot: Snapshot) -> NDArray[np.float64]:
+        self._started = True
         self._step = snapshot.step
         self._x, self._v, self._height = snapshot.y.tolist()
         self._excitation = snapshot.excitation.copy()
