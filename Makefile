@@ -6,11 +6,12 @@ FLAGS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(NAME),--run $(NAME)) $(ARGS
 CODE := environment agents infra tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format check clean
+.PHONY: help setup run notebooks up down status test lint format check clean
 
 help:
 	@echo 'make run     the main job until Ctrl-C; MINUTES=5 NAME=my-run ARGS="--workers 3" PYTHON=python3.12'
 	@echo 'make test    the fast tests, with a real MongoDB, S3 server and simulator; ARGS="-k flow"'
+	@echo 'make notebooks   open them in JupyterLab'
 	@echo 'make up      start the local services;  make status, make down'
 	@echo 'make check   formatting, lint, types and tests'
 	@echo 'make lint    formatting, lint and types;  make format rewrites the files'
@@ -22,6 +23,9 @@ setup:
 
 run: setup
 	@$(BIN)/python -m infra run $(FLAGS)
+
+notebooks: setup
+	@$(BIN)/jupyter lab notebooks $(ARGS)
 
 up down status: setup
 	@$(BIN)/python -m infra $@ $(ARGS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +16,20 @@ from numpy.typing import NDArray
 
 from agents.config import RunConfig
 from agents.replay.contract import Episode, EpisodeTimesteps, Replay, Run
-from environment.rewards import TASK_REWARDS, shaped
+from environment.rewards import TASK_REWARDS, Reward, shaped
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
 from environment.tasks import task
-from environment.terminations import FALL_PELVIS_HEIGHT_M
+from environment.targets import ROUND1_TARGET_M_PER_S
+from environment.terminations import FALL_PELVIS_HEIGHT_M, SIMULATOR_ERROR
 
 PELVIS_HEIGHT_M = (FALL_PELVIS_HEIGHT_M - 0.2, 1.6)
 """Outside it no body of these tasks can be: an episode ends at the first step below 0.6 m, standing is 0.94 m."""
-_REWARD_ROUNDING = 1e-3
+_ROUNDING = 1e-3
 """Rewards were computed from float64 states, and are computed again here from the stored float32."""
 _READ_TIMESTEPS = 10_000
 
-Columns = NDArray[np.float64]
-Check = tuple[str, Iterable[tuple[int, str, float]]]
+Check = tuple[str, Sequence[str], NDArray[np.float64], NDArray[np.bool_]]
+"""Problem; names of the columns (C,); values (T+1, C), or (T, C) without the reset state; where they are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,9 @@ def moving_mean(values: NDArray[np.floating], window: int) -> NDArray[np.float64
 
 def endings(episodes: Iterable[Episode]) -> dict[str, int]:
     """How many episodes ended for which reason, most frequent first; simulator errors count as one reason."""
-    return dict(Counter(episode.ended.partition(": ")[0] if episode.ended.startswith("simulator_error") else episode.ended
-                        for episode in episodes).most_common())  # fmt: skip
+    reasons = (episode.ended for episode in episodes)
+    short = (SIMULATOR_ERROR if reason.startswith(SIMULATOR_ERROR) else reason for reason in reasons)
+    return dict(Counter(short).most_common())
 
 
 def stream(
@@ -154,34 +156,39 @@ class Plausibility:
         base = TASK_REWARDS[task(run.task).reward](self._layout)
         shaping = RunConfig.of(run.config).environment.shaping
         self._reward = shaped(base, self._layout, shaping)
-        self.largest_reward = None if shaping else _largest_reward(base.evaluate, self._layout)
+        self.largest_reward = None if shaping else _largest_reward(base, self._layout)
         """Of one control step; None when shaped terms take part, which have no common bound."""
         self._height = self._layout.index["body_pos/pelvis/y"]
         self._activation = self._layout.ending("muscles", "activation")
 
     def findings(self, episode: Episode, steps: EpisodeTimesteps) -> Iterator[Finding]:
         """Everything impossible in one episode."""
-        rewards = steps.reward[:, None]
-        earned = np.add.reduce([*self._reward.evaluate(steps.state.astype(np.float64)).values()])
-        names, activations = self._layout.names, [self._layout.names[i] for i in self._activation]
-        received = [f"excitation/{muscle}" for muscle in self._run.action_names]
-        checks: list[tuple[str, Sequence[str], Columns | NDArray[np.float32], NDArray[np.bool_]]] = [
-            ("not finite", names, steps.state, ~np.isfinite(steps.state)),
-            ("outside [0, 1]", received, steps.excitation, _outside(steps.excitation, 0.0, 1.0)),
-            ("outside [0, 1]", activations, activation := steps.state[:, self._activation], _outside(activation, 0.0, 1.0)),
-            ("outside {:g}..{:g} m".format(*PELVIS_HEIGHT_M), ["body_pos/pelvis/y"],
-             height := steps.state[:, [self._height]], _outside(height, *PELVIS_HEIGHT_M)),
-            ("not finite", ["reward"], rewards, ~np.isfinite(rewards)),
-            ("not what its state earns", ["reward"], rewards[1:], np.abs(rewards[1:] - earned[1:, None]) > _REWARD_ROUNDING),
-        ]  # fmt: skip
-        if self.largest_reward is not None:
-            checks.append(("above the task's maximum", ["reward"], rewards, rewards > self.largest_reward + _REWARD_ROUNDING))
-        for problem, columns, values, wrong in checks:
-            offset = len(steps.state) - len(values)
-            for step, column in np.argwhere(wrong).tolist():
-                yield Finding(episode.id, step + offset, columns[column], float(values[step, column]), problem)
+        for problem, names, values, wrong in self._checks(steps):
+            # Some columns start after the reset state.
+            first = len(steps.state) - len(values)
+            for row, column in np.argwhere(wrong).tolist():
+                yield Finding(episode.id, row + first, names[column], float(values[row, column]), problem)
         for step, name, value, problem in _disorder(episode, steps):
             yield Finding(episode.id, step, name, value, problem)
+
+    def _checks(self, steps: EpisodeTimesteps) -> Iterator[Check]:
+        state, reward = steps.state.astype(np.float64), steps.reward[:, None]
+        excitation = steps.excitation.astype(np.float64)
+        muscles = [f"excitation/{muscle}" for muscle in self._run.action_names]
+        height, activation = state[:, [self._height]], state[:, self._activation]
+        activations = [self._layout.names[i] for i in self._activation]
+        yield "not finite", self._layout.names, state, ~np.isfinite(state)
+        yield "not finite", muscles, excitation, ~np.isfinite(excitation)
+        yield "not finite", ["reward"], reward, ~np.isfinite(reward)
+        yield "outside 0..1", muscles, excitation, _outside(excitation, 0.0, 1.0)
+        yield "outside 0..1", activations, activation, _outside(activation, 0.0, 1.0)
+        low, high = PELVIS_HEIGHT_M
+        yield f"outside {low:g}..{high:g} m", ["body_pos/pelvis/y"], height, _outside(height, low, high)
+        if self.largest_reward is not None:
+            yield "above the task's maximum", ["reward"], reward, reward > self.largest_reward + _ROUNDING
+        terms = self._reward.evaluate(state[1:]).values()
+        earned = np.sum(list(terms), axis=0)[:, None]
+        yield "not what its state earns", ["reward"], reward[1:], np.abs(reward[1:] - earned) > _ROUNDING
 
 
 def impossible_values(replay: Replay, run: Run, episodes: Iterable[Episode]) -> Iterator[Finding]:
@@ -223,7 +230,7 @@ def _disorder(episode: Episode, steps: EpisodeTimesteps) -> Iterator[tuple[int, 
     if steps.decision[0] or steps.reward[0] or steps.excitation[0].any():
         yield 0, "excitation", float(steps.excitation[0].max()), "the reset state has an action or a reward"
     total = float(steps.reward.sum())
-    if not abs(total - episode.episode_return) <= _REWARD_ROUNDING:
+    if not abs(total - episode.episode_return) <= _ROUNDING:
         yield -1, "return", total, f"the episode's document says {episode.episode_return:g}"
 
 
@@ -232,13 +239,11 @@ def _outside(values: NDArray[np.floating], low: float, high: float) -> NDArray[n
     return np.asarray(np.isfinite(values) & ((values < low) | (values > high)))
 
 
-def _largest_reward(
-    evaluate: Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]], layout: StateLayout
-) -> float:
+def _largest_reward(base: Reward, layout: StateLayout) -> float:
     """What a step at exactly the target's velocity and without effort earns: all other terms are penalties."""
     ideal = np.zeros(layout.size)
-    ideal[layout.where(TARGET_VELOCITY)[0]] = ideal[layout.index["body_vel/pelvis/x"]] = 3.0
-    return float(sum(float(value) for value in evaluate(ideal).values()))
+    ideal[layout.where(TARGET_VELOCITY)] = ideal[layout.where("body_vel/pelvis")] = ROUND1_TARGET_M_PER_S
+    return float(sum(float(value) for value in base.evaluate(ideal).values()))
 
 
 def _groups(episodes: Iterable[Episode], timesteps: int) -> Iterator[list[Episode]]:

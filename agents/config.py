@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.ddpg import build_config
+from agents.ddpg import CONFIGS
 from agents.exploration import ExplorationConfig
 from agents.plain import ConfigError, from_plain, to_plain, with_settings
 from environment.config import EnvironmentConfig
@@ -74,7 +74,9 @@ class AlgorithmChoice:
             raise ValueError("bins belongs to [environment]: the muscles and the algorithm must have the same")
         # Lists, as a file or a database gives them back: a stored configuration equals the one it was made from.
         object.__setattr__(self, "settings", to_plain(self.settings))
-        build_config(self.name, self.settings)
+        if self.name not in CONFIGS:
+            raise ValueError(f"algorithm is {self.name!r}, needed one of {', '.join(CONFIGS)}")
+        from_plain(CONFIGS[self.name], self.settings, "settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,7 @@ def check_run_name(name: str) -> str:
 
 
 def data_dir() -> Path:
-    """Where this machine keeps logs and local services' data: DATA_DIR, by default `.data`, seen from the repository."""
+    """Where this machine keeps logs and local services' data: DATA_DIR, by default `.data` in the repository."""
     return Path(__file__).resolve().parent.parent / (os.environ.get("DATA_DIR") or ".data")
 
 

@@ -61,7 +61,8 @@ def with_settings(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[
         for depth, branch in enumerate(branches, 1):
             node = node.setdefault(branch, {})
             if not isinstance(node, dict):
-                raise ConfigError(f"{'.'.join(branches[:depth])} is {node!r} and no table, so there is no setting {path!r}")
+                found = ".".join(branches[:depth])
+                raise ConfigError(f"{found} is {node!r} and no table, so there is no setting {path!r}")
         node[leaf] = value
     return dict(result)
 

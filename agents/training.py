@@ -100,7 +100,7 @@ def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, t
 
 
 def best_versions(replay: Replay, run: str) -> Sequence[int]:
-    """The evaluated version with the highest mean return: one for each simulator and set of seeds it was scored with."""
+    """The evaluated version with the highest mean return, one for each simulator and set of seeds."""
     best: dict[tuple[str, ...], tuple[float, int]] = {}
     for event in replay.events(run, EVALUATED):
         facts = event["details"]

@@ -1,8 +1,8 @@
-"""osim-rl 2.1.5's own `ProstheticsEnv`, made to run on OpenSim 4.6: the peer of the benchmarks, the oracle of the tests.
+"""osim-rl 2.1.5's own `ProstheticsEnv`, made to run on OpenSim 4.6: the benchmarks' peer and the tests' oracle.
 
-Two things are changed, neither of them physics: a muscle's control is prescribed by its path (4.6 throws on an integer),
-and the integrator can be chosen. The class-level `maxforces` list is emptied, or it grows with every environment.
-What it does per step (storage on, its dictionary of the state) is left as it is.
+Two things are changed, neither of them physics: a muscle's control is prescribed by its path (4.6 throws on an
+integer), and the integrator can be chosen. The class-level `maxforces` list is emptied, or it grows with every
+environment. What it does per step (storage on, its dictionary of the state) is left as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
     import osim.env.osim as osim_rl
 
 opensim: Any = osim_rl.opensim
-VERSION = "2.1.5"
 
 
 class _Model(osim_rl.OsimModel):  # type: ignore[misc]

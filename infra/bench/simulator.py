@@ -57,6 +57,8 @@ class Comparison:
     steps_per_s: float
     error_mm: float
     """Largest distance of the centre of mass from the reference's, over the steps that both took."""
+    median_error_mm: float
+    """The same distance, as half of all steps stay below it; close to a fall's impact small differences grow fast."""
     return_error_percent: float
     """Over the steps that both took."""
     length_difference_steps: int
@@ -149,7 +151,7 @@ def compare(name: str, played: Sequence[Played], truths: Sequence[Played]) -> Co
     distances, returns, lengths = [], [], []
     for one, truth in zip(played, truths, strict=True):
         both = min(len(one.rewards), len(truth.rewards))
-        distances.append(np.linalg.norm(one.mass_center_m[:both] - truth.mass_center_m[:both], axis=1).max())
+        distances.append(np.linalg.norm(one.mass_center_m[:both] - truth.mass_center_m[:both], axis=1))
         expected = truth.rewards[:both].sum()
         returns.append(abs(one.rewards[:both].sum() - expected) / abs(expected))
         lengths.append(len(one.rewards) - len(truth.rewards))
@@ -157,7 +159,8 @@ def compare(name: str, played: Sequence[Played], truths: Sequence[Played]) -> Co
     return Comparison(
         name=name,
         steps_per_s=steps / sum(one.seconds for one in played),
-        error_mm=float(1e3 * max(distances)),
+        error_mm=1e3 * float(np.concatenate(distances).max()),
+        median_error_mm=1e3 * float(np.median(np.concatenate(distances))),
         return_error_percent=float(100 * max(returns)),
         length_difference_steps=max(lengths, key=abs),
         steps=steps,
@@ -193,6 +196,7 @@ def _row(comparison: Comparison, peer: Comparison) -> dict[str, Any]:
         "peer_value": peer.steps_per_s,
         "ratio": comparison.steps_per_s / peer.steps_per_s,
         "error_mm": comparison.error_mm,
+        "median_error_mm": comparison.median_error_mm,
         "return_error_percent": comparison.return_error_percent,
         "length_difference_steps": comparison.length_difference_steps,
         "steps": comparison.steps,

@@ -45,7 +45,7 @@ class Patience:
     calm_s: float = 60.0
     """A process that lived this long starts again with the first pause."""
     silent_s: float = 180.0
-    """A process whose status file is older hangs, and is killed. An OpenSim step takes milliseconds, seconds at worst."""
+    """A process whose status file is older hangs, and is killed. OpenSim steps take milliseconds, seconds at worst."""
 
 
 @dataclass

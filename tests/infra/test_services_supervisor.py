@@ -66,8 +66,8 @@ def test_a_life_of_the_services(settings: Settings) -> None:
     assert within(30, lambda: all(facts["up"] for facts in service_status(settings).values()))
     assert set(pids(settings).values()).isdisjoint(facts["pid"] for facts in first.values())
     assert ensure_up(settings) is False
-    client: MongoClient[dict[str, Any]]
-    with MongoClient(settings.values["MONGODB_URI"], serverSelectionTimeoutMS=3000) as client:
+    client: MongoClient[dict[str, Any]] = MongoClient(settings.values["MONGODB_URI"], serverSelectionTimeoutMS=3000)
+    with client:
         assert client["data"]["things"].insert_one({"_id": 1}).acknowledged
 
     other = Settings(

@@ -146,7 +146,7 @@ def test_a_contradiction_is_refused_before_anything_is_written(
 )
 def test_a_local_mongod_needs_a_local_address_and_a_password(env_file: Path, uri: str) -> None:
     settings = Settings.read(env_file, {"MONGODB_URI": uri, "S3_BUCKET": "b", "LOCAL_SERVICES": "mongod"})
-    with pytest.raises(SettingsError, match="MONGODB_URI .*must look like") as caught:
+    with pytest.raises(SettingsError, match=r"MONGODB_URI .*must look like") as caught:
         settings.mongod_address()
     assert "hunter2" not in str(caught.value)
 
@@ -227,12 +227,11 @@ def _names_read(source: str) -> Iterator[str]:
     """Names of environment variables that a module reads: those it indexes, and upper-case words of our prefixes."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv", "real.get"):
-            yield from (value.value for value in node.args[:1] if isinstance(value, ast.Constant))
+            yield from (str(value.value) for value in node.args[:1] if isinstance(value, ast.Constant))
         elif isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
-            yield from (value.value for value in [node.slice] if isinstance(value, ast.Constant))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if re.fullmatch(r"(MONGODB?|S3|AWS)_[A-Z0-9_]+", node.value):
-                yield node.value
+            yield from (str(value.value) for value in [node.slice] if isinstance(value, ast.Constant))
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"(MONGOD|MONGODB|S3|AWS)_[A-Z0-9_]+", str(node.value)):
+            yield str(node.value)
 
 
 def test_env_example_lists_every_variable_that_the_code_reads() -> None:
