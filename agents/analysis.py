@@ -18,8 +18,8 @@ from agents.config import RunConfig
 from agents.replay.contract import Episode, EpisodeTimesteps, Replay, Run
 from environment.rewards import TASK_REWARDS, Reward, shaped
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
-from environment.tasks import task
 from environment.targets import ROUND1_TARGET_M_PER_S
+from environment.tasks import task
 from environment.terminations import FALL_PELVIS_HEIGHT_M, SIMULATOR_ERROR
 
 PELVIS_HEIGHT_M = (FALL_PELVIS_HEIGHT_M - 0.2, 1.6)

@@ -192,7 +192,7 @@ def check_run_name(name: str) -> str:
 
 
 def data_dir() -> Path:
-    """Where this machine keeps logs and local services' data: DATA_DIR, by default `.data` in the repository."""
+    """Where this machine keeps logs and local data: DATA_DIR, relative to the repository; by default `.data`."""
     return Path(__file__).resolve().parent.parent / (os.environ.get("DATA_DIR") or ".data")
 
 

@@ -34,9 +34,18 @@ _POLL_S = 1.0
 class Scorer:
     """Scores policies of one run in one environment."""
 
-    def __init__(self, run: Run, config: RunConfig, replay: Replay, telemetry: Telemetry, stop: Stop) -> None:
+    def __init__(
+        self,
+        run: Run,
+        config: RunConfig,
+        replay: Replay,
+        telemetry: Telemetry,
+        stop: Stop,
+        environment: ProstheticsEnv | None = None,
+    ) -> None:
+        """Builds the environment that `config` scores in, unless one is given."""
         self._run, self._config, self._replay, self._telemetry, self._stop = run, config, replay, telemetry, stop
-        self._environment: ProstheticsEnv = evaluation_environment(config, run)
+        self._environment = environment or evaluation_environment(config, run)
         self._writer: EpisodeWriter = replay.writer(run.name, telemetry.process, batch=config.replay.write_batch)
         self.contract = contract_of(run, config)
 

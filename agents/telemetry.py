@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,16 +26,18 @@ class Telemetry:
         self.process = process
         self._status = folder / "status" / f"{process}.json"
         self._status.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
         self._facts: dict[str, Any] = {"process": process, "pid": os.getpid(), "started": time.time()}
         self._writer = SummaryWriter(str(folder / "tensorboard" / process), flush_secs=10) if scalars else None
         self.status()
 
     def status(self, **facts: Any) -> None:
         """Adds or replaces facts in the status file; `updated` says that the process is alive."""
-        self._facts |= facts | {"updated": time.time()}
-        staged = self._status.with_suffix(f".{os.getpid()}")
-        staged.write_text(json.dumps(self._facts))
-        staged.replace(self._status)
+        with self._lock:  # the learner's publisher speaks from a thread of its own
+            self._facts |= facts | {"updated": time.time()}
+            staged = self._status.with_suffix(f".{os.getpid()}")
+            staged.write_text(json.dumps(self._facts))
+            staged.replace(self._status)
 
     def beat(self) -> None:
         """Says that the process is alive, in the middle of something long. Cheap enough to call at every step."""

@@ -4,6 +4,7 @@ up        start the local MongoDB and S3 server, if `.env` names no others
 down      stop them
 status    what runs, and what the runs have collected
 run       the main job: exploration, workers, learner, evaluator, live view, summary
+bench     measure this machine, beside a peer
 compass   print the connection string for MongoDB Compass (it holds the password)
 """
 
@@ -24,7 +25,7 @@ from agents.plain import ConfigError
 from agents.replay.contract import ReplayUnavailable
 from agents.stopping import stop_on_signals
 from infra.preflight import Unfit, check_machine
-from infra.services.control import ServiceFailed, down, ensure_up, service_status
+from infra.services.control import ServiceFailed, down, ensure_up, keep_up, service_status, services_for_a_run
 from infra.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def up(options: argparse.Namespace) -> None:
     check_machine()
     settings = Settings.load(create=True)
     started = ensure_up(settings)
+    keep_up(settings)
     print("services started" if started else "services were up already")
     _print_services(service_status(settings))
 
@@ -113,12 +115,19 @@ def run(options: argparse.Namespace) -> None:
     )
     flag = stop_on_signals()
     settings = Settings.load(create=True)
-    started_here = ensure_up(settings)
-    try:
+    with services_for_a_run(settings):
         run_here(asked, flag)
-    finally:
-        if started_here:
-            down(settings)
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Measure this machine, the peer in the same run, and print a table."""
+    from infra.bench import report
+    from infra.bench.simulator import simulator
+
+    result = {"simulator": simulator}[options.bench](options.quick)
+    print(report.table(result))
+    if options.json:
+        report.save(result, options.json)
 
 
 def compass(options: argparse.Namespace) -> None:
@@ -175,6 +184,10 @@ def _parser() -> argparse.ArgumentParser:
     command("down", stop)
     command("status", status).add_argument("--json", action="store_true", help="as JSON")
     command("compass", compass)
+    measure = command("bench", bench)
+    measure.add_argument("bench", choices=["simulator"], help="what to measure")
+    measure.add_argument("--quick", action="store_true", help="fewer settings and steps, under a minute")
+    measure.add_argument("--json", type=Path, metavar="FILE", help="save the result here")
     job = command("run", run)
     job.add_argument("--run", "--name", dest="run", default="first-light", metavar="NAME", help="default: first-light")
     job.add_argument("--minutes", type=float, metavar="M", help="stop after so long (default: until Ctrl-C)")

@@ -157,10 +157,11 @@ def fill_in(env_file: Path | None = None, environment: Mapping[str, str] | None 
     with locked(path.parent):
         settings = Settings.read(path, environment)
         made: dict[str, str] = {}
+        mongod_port = pick_free_port()
         if "MONGODB_URI" not in settings.values:
-            made |= _new_mongod()
+            made |= _new_mongod(mongod_port)
         if "S3_BUCKET" not in settings.values:
-            made |= _new_s3(settings.values)
+            made |= _new_s3(settings.values, pick_free_port((mongod_port,)))
         if not made:
             return settings
         local = tuple(name for name, variable in VARIABLE_OF.items() if variable in made or name in settings.local)
@@ -170,14 +171,14 @@ def fill_in(env_file: Path | None = None, environment: Mapping[str, str] | None 
     return Settings(env_file=path, values={**settings.values, **made}, local=local)
 
 
-def _new_mongod() -> dict[str, str]:
+def _new_mongod(port: int) -> dict[str, str]:
     user = f"{_USER}:{quote(secrets.token_urlsafe(24), safe='')}"
     # Without directConnection a client would look for the address that the replica set knows itself by, which fails
     # through a tunnel with another port.
-    return {"MONGODB_URI": f"mongodb://{user}@{HOST}:{pick_free_port()}/?authSource=admin&directConnection=true"}
+    return {"MONGODB_URI": f"mongodb://{user}@{HOST}:{port}/?authSource=admin&directConnection=true"}
 
 
-def _new_s3(values: Mapping[str, str]) -> dict[str, str]:
+def _new_s3(values: Mapping[str, str], port: int) -> dict[str, str]:
     if "AWS_ENDPOINT_URL_S3" in values:
         raise SettingsError(
             "AWS_ENDPOINT_URL_S3 is set but S3_BUCKET is not; set the bucket to use that server, or unset the endpoint "
@@ -186,7 +187,7 @@ def _new_s3(values: Mapping[str, str]) -> dict[str, str]:
     given = [name for name in _KEYS if name in values]
     if len(given) == 1:
         raise SettingsError(f"{given[0]} is set, but not the other of {' and '.join(_KEYS)}; set both or none")
-    made = {"S3_BUCKET": "prosthetics", "AWS_ENDPOINT_URL_S3": f"http://{HOST}:{pick_free_port()}"}
+    made = {"S3_BUCKET": "prosthetics", "AWS_ENDPOINT_URL_S3": f"http://{HOST}:{port}"}
     if not given:
         # Keys that the environment holds would win over ours, so then the local server accepts those.
         made |= {_KEYS[0]: f"local{secrets.token_hex(8)}", _KEYS[1]: secrets.token_urlsafe(30)}

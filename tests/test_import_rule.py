@@ -13,7 +13,7 @@ HOUSE = ("environment", "agents", "infra")
 MAY_IMPORT = {"environment": {"environment"}, "agents": {"agents", "environment"}, "infra": set(HOUSE)}
 HOMES = {
     "opensim": ("environment/physics/opensim.py",),
-    "osim": (),
+    "osim": ("infra/bench/osim_rl_peer.py",),  # a peer to measure and compare with, never a part of ours
     "pymongo": ("agents/replay/", "infra/services/"),
     "bson": ("agents/replay/", "infra/services/"),
     "boto3": ("agents/checkpoints/", "infra/services/"),

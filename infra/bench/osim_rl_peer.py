@@ -20,6 +20,8 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
     warnings.simplefilter("ignore")
     import osim.env.osim as osim_rl
 
+__all__ = ["osim_rl", "osim_rl_environment"]
+
 opensim: Any = osim_rl.opensim
 
 
@@ -59,7 +61,7 @@ def osim_rl_environment(
 ) -> Any:
     """A `ProstheticsEnv` of that round (0 or 1), model and integrator; the defaults are the challenge's second round.
 
-    `step(excitations)` gives osim-rl's observation, `step(excitations, project=False)` its dictionary.
+    `step(excitations, project=False)` gives osim-rl's dictionary of the state, its reward and whether it is done.
     """
     kind = type("_ChosenModel", (_Model,), {"integrator": integrator})
     before = osim_rl.OsimModel

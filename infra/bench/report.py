@@ -1,7 +1,7 @@
 """A benchmark's result as a table for people and as JSON.
 
-Every result is `{"bench", "about", "machine", "rows"}`; a row has `name`, `value`, `unit`, `peer`, `peer_value`, `ratio`
-and whatever else was measured, with its unit in its name.
+Every result is `{"bench", "about", "machine", "rows"}`; a row has `name`, `value`, `unit`, `peer`, `peer_value`,
+`ratio` and whatever else was measured, with its unit in its name.
 """
 
 from __future__ import annotations

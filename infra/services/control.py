@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from agents.connections import ROOT
@@ -23,8 +23,9 @@ from infra.services.folders import last_line, prepare_log
 from infra.services.supervisor import ALREADY_LOCKED, LOCK, STATE
 from infra.settings import VARIABLE_OF, Settings
 
-__all__ = ["ServiceFailed", "down", "ensure_up", "service_status"]
+__all__ = ["ServiceFailed", "down", "ensure_up", "keep_up", "service_status", "services_for_a_run"]
 
+_USERS = "services.users"
 _START_S, _STOP_S = 150.0, 90.0
 _ENDPOINT_OF = {"mongod": "MONGODB_URI", "s3": "AWS_ENDPOINT_URL_S3"}
 
@@ -46,6 +47,41 @@ def ensure_up(settings: Settings) -> bool:
             started_here = _launch(settings, log)
         _wait_ready(settings, log)
     return started_here
+
+
+@contextmanager
+def services_for_a_run(settings: Settings) -> Iterator[None]:
+    """Services that are up inside the block, and stopped after it if a run started them and no other run uses them.
+
+    Services that `up` started stay. Raises: ServiceFailed.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    with (settings.folder / _USERS).open("a+") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        if ensure_up(settings):
+            users.write("started by a run\n")
+            users.flush()
+        try:
+            yield
+        finally:
+            _stop_if_last(users, settings)
+
+
+def keep_up(settings: Settings) -> None:
+    """From now on the services stay until `down`, even if a run started them."""
+    (settings.folder / _USERS).unlink(missing_ok=True)
+
+
+def _stop_if_last(users: TextIO, settings: Settings) -> None:
+    """The file says whether a run started the services; its lock is shared by the runs that use them."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    users.seek(0)
+    if users.read() and (settings.folder / _USERS).exists():
+        users.truncate(0)
+        down(settings)
 
 
 def down(settings: Settings) -> bool:

@@ -57,6 +57,10 @@ def last_line(log: Path) -> str:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Replaces the file as a whole."""
     descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(content, file)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 _TAIL_BYTES = 64_000
+_FULL_BYTES = 1_000_000
 _GRAVE = {"F": None, "E": ("-", "CONTROL", "STORAGE", "REPL")}
 """Severities (fatal, error) and their components that can end a server; others only fail a client's request."""
 
@@ -17,7 +19,9 @@ def why_it_ended(log: Path, folder: Path, port: int, setting: str) -> str:
     text = "\n".join(lines)
     if "Address already in use" in text:
         return f"mongod ended: port {port} is taken by another program; stop it, or choose another port in {setting}"
-    if "No space left on device" in text or "ENOSPC" in text:
+    # On a full disk the log itself ends in the middle of a line.
+    full = folder.is_dir() and shutil.disk_usage(folder).free < _FULL_BYTES
+    if full or "No space left on device" in text or "ENOSPC" in text:
         return f"mongod ended: the disk of {folder} is full; free some space, or choose another DATA_DIR"
     if "DBPathInUse" in text:
         return f"mongod ended: another mongod uses {folder}; stop it, or choose another DATA_DIR"

@@ -86,10 +86,13 @@ class Supervisor:
                 if kept.process is not None and not kept.process.stop():
                     log.warning("%s did not stop in time and was killed", kept.service.name)
 
-    def tell(self, *, ready: bool, failed: str | None = None) -> None:
-        """Writes the state file."""
+    def tell(self, *, ready: bool) -> None:
+        """Writes the state file. A disk that is full for a while must not stop the services."""
         services = {kept.service.name: kept.facts() for kept in self._kept}
-        write_state(self._state_file, self._fingerprint, ready=ready, failed=failed, services=services)
+        try:
+            write_state(self._state_file, self._fingerprint, ready=ready, failed=None, services=services)
+        except OSError as error:
+            log.warning("%s can not be written: %s", self._state_file, error.strerror)
 
     def _start(self, kept: Kept, stop: StopFlag) -> None:
         kept.process, kept.state, kept.started_s = None, "starting", time.monotonic()
@@ -155,18 +158,27 @@ def _supervise(settings: Settings) -> int:
     state_file = settings.folder / STATE
     fingerprint = settings.fingerprint()
     stop = stop_on_signals()
-    supervisor: Supervisor | None = None
     try:
-        supervisor = Supervisor(build_services(settings), state_file, fingerprint)
-        supervisor.run(stop)
-    except (ServiceFailed, SettingsError, OSError) as error:
+        Supervisor(build_services(settings), state_file, fingerprint).run(stop)
+    except (ServiceFailed, SettingsError) as error:
         if not stop():
-            log.error("%s", error)
-            write_state(state_file, fingerprint, ready=False, failed=str(error), services={})
-            return 1
+            return _give_up(str(error), state_file, fingerprint)
+    except OSError as error:
+        reason = f"{error.filename or settings.folder} can not be used: {error.strerror}"
+        return _give_up(reason, state_file, fingerprint)
     state_file.unlink(missing_ok=True)
     log.info("stopped")
     return 0
+
+
+def _give_up(reason: str, state_file: Path, fingerprint: str) -> int:
+    """Tells why, where `control` looks for it: in the state file, else in the last line of the log."""
+    try:
+        write_state(state_file, fingerprint, ready=False, failed=reason, services={})
+    except OSError as error:
+        log.warning("%s can not be written: %s", state_file, error.strerror)
+    log.error("%s", reason)
+    return 1
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ def compare_episode(
     body: str, difficulty: int, *, seed: int, integrator: str, accuracy: float, limit: int | None = None
 ) -> tuple[int, int, str]:
     """Plays the same random binary actions in both; returns control steps, numbers compared per step, our ending."""
-    from tests.environment.osim_rl_oracle import oracle
+    from infra.bench.osim_rl_peer import osim_rl_environment
 
-    theirs = oracle(difficulty=difficulty, seed=1, integrator=integrator, accuracy=accuracy, model=MODELS[body])
+    theirs = osim_rl_environment(difficulty=difficulty, integrator=integrator, accuracy=accuracy, model=MODELS[body])
     if limit is not None:
         theirs.spec.timestep_limit = limit
     ours = ProstheticsEnv(
@@ -101,7 +101,7 @@ def test_other_bodies_equal_osim_rl(body: str) -> None:
 
 
 def test_targets_equal_osim_rl_for_many_seeds() -> None:
-    from tests.environment.osim_rl_oracle import osim_rl
+    from infra.bench.osim_rl_peer import osim_rl
 
     class TargetsOnly(osim_rl.ProstheticsEnv):  # type: ignore[misc]
         def __init__(self) -> None:

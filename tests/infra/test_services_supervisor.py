@@ -15,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 
 from infra.services.contract import ServiceFailed
-from infra.services.control import down, ensure_up, service_status
+from infra.services.control import down, ensure_up, keep_up, service_status, services_for_a_run
 from infra.services.ports import is_free
 from infra.services.supervisor import STATE
 from infra.settings import Settings, fill_in
@@ -123,3 +123,22 @@ def test_services_of_others_are_not_started(tmp_path: Path) -> None:
     found = service_status(settings)
     assert [(name, facts["local"]) for name, facts in found.items()] == [("mongod", False), ("s3", False)]
     assert found["s3"]["up"], "AWS itself is not asked"
+
+
+def test_services_stop_with_the_last_of_the_runs_that_use_them(settings: Settings) -> None:
+    with services_for_a_run(settings):
+        with services_for_a_run(settings):
+            both_up = [facts["up"] for facts in service_status(settings).values()]
+        assert both_up == [True, True]
+        assert all(facts["up"] for facts in service_status(settings).values()), "the first run still needs them"
+    assert ports_are_free(settings)
+
+
+def test_services_that_were_started_to_stay_outlive_a_run(settings: Settings) -> None:
+    with services_for_a_run(settings):
+        assert ensure_up(settings) is False
+        keep_up(settings)
+    assert all(facts["up"] for facts in service_status(settings).values())
+    with services_for_a_run(settings):
+        before = pids(settings)
+    assert pids(settings) == before

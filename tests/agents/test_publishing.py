@@ -1,0 +1,202 @@
+"""When a version is published, and what a store that fails costs the learner."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from agents.checkpoints.contract import Blob, CheckpointStoreUnavailable, Version
+from agents.checkpoints.memory import MemoryCheckpoints
+from agents.publishing import Publisher
+from tests.contracts.checkpoint_samples import learner_blob, policy_blob
+
+
+class Slow(MemoryCheckpoints):
+    """A store whose uploads wait for `go`, and fail with `failure`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.go.set()
+        self.begun = threading.Event()
+        self.failure: Exception | None = None
+
+    def publish(self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> Version:
+        self.begun.set()
+        assert self.go.wait(10)
+        if self.failure is not None:
+            raise self.failure
+        return super().publish(run, policy, learner, metadata)
+
+
+@pytest.fixture
+def store() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def make(store: Slow) -> Iterator[Callable[..., Publisher]]:
+    made: list[Publisher] = []
+
+    def publisher(
+        every_s: float = 1000.0, every_updates: int | None = None, keep: int = 5, best: Sequence[int] = ()
+    ) -> Publisher:
+        made.append(
+            Publisher(
+                store,
+                "run",
+                every_s=every_s,
+                every_updates=every_updates,
+                keep=keep,
+                protected=lambda: best,
+                published=lambda version: None,
+            )
+        )
+        return made[-1]
+
+    yield publisher
+    store.go.set()
+    for one in made:
+        one._thread.shutdown()
+
+
+def publish(publisher: Publisher, updates: int) -> None:
+    publisher.publish(policy_blob(updates), learner_blob(updates), {"updates": updates})
+
+
+def numbers(store: MemoryCheckpoints) -> list[int]:
+    return [version.number for version in store.versions("run")]
+
+
+def test_the_first_publication_is_due_at_once(make: Callable[..., Publisher]) -> None:
+    assert make().due(1)
+    assert make(every_updates=100).due(1)
+
+
+def test_publications_are_due_by_time(make: Callable[..., Publisher]) -> None:
+    publisher = make(every_s=0.3)
+    publish(publisher, 1)
+    publisher.wait()
+    assert not publisher.due(1_000_000)
+    time.sleep(0.31)
+    assert publisher.due(1)
+    publisher.close()
+
+
+def test_publications_are_due_by_updates(make: Callable[..., Publisher]) -> None:
+    publisher = make(every_updates=10)
+    publish(publisher, 7)
+    publisher.wait()
+    assert not publisher.due(16)
+    assert publisher.due(17)
+    publisher.close()
+
+
+def test_the_learner_does_not_wait_for_an_upload_and_does_not_overtake_it(
+    make: Callable[..., Publisher], store: Slow
+) -> None:
+    publisher = make(every_s=0.01)
+    store.go.clear()
+    publish(publisher, 1)
+    assert store.begun.wait(5)
+    time.sleep(0.05)
+    assert not publisher.due(1_000), "time is over, but the upload is not"
+    assert numbers(store) == []
+    store.go.set()
+    publisher.wait()
+    assert publisher.due(1_000)
+    assert numbers(store) == [1]
+    publisher.close()
+
+
+def test_what_is_published_is_what_was_handed_over(make: Callable[..., Publisher], store: Slow) -> None:
+    publisher = make()
+    store.go.clear()
+    metadata = {"updates": 3, "metrics": {"loss": 1.0}}
+    publisher.publish(policy_blob(3), learner_blob(3), metadata)
+    metadata["updates"] = 4
+    store.go.set()
+    publisher.close()
+    latest = store.latest("run")
+    assert latest is not None
+    assert latest.metadata == {"updates": 3, "metrics": {"loss": 1.0}}
+    _, blob = store.load("run", "learner")
+    assert blob.metadata["updates"] == 3
+
+
+def test_a_store_that_is_away_costs_a_publication_and_not_the_learner(
+    make: Callable[..., Publisher], store: Slow
+) -> None:
+    publisher = make(every_updates=10)
+    store.failure = CheckpointStoreUnavailable("away")
+    publish(publisher, 10)
+    publisher.wait()
+    assert (publisher.failures, numbers(store)) == (1, [])
+    assert not publisher.due(19), "not at once: the learner would spend its time on uploads that fail"
+    assert publisher.due(20)
+    store.failure = None
+    publish(publisher, 20)
+    publisher.close()
+    latest = store.latest("run")
+    assert latest is not None
+    assert (latest.number, latest.metadata["updates"]) == (1, 20)
+
+
+def test_any_other_failure_surfaces_at_the_next_publication(make: Callable[..., Publisher], store: Slow) -> None:
+    publisher = make(every_updates=1)
+    store.failure = RuntimeError("two publishers")
+    publish(publisher, 1)
+    with pytest.raises(RuntimeError, match="two publishers"):
+        publish(publisher, 2)
+
+
+def test_any_other_failure_surfaces_at_the_end_and_the_thread_ends_as_well(
+    make: Callable[..., Publisher], store: Slow
+) -> None:
+    publisher = make()
+    store.failure = RuntimeError("two publishers")
+    publish(publisher, 1)
+    with pytest.raises(RuntimeError, match="two publishers"):
+        publisher.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("publisher")]
+
+
+def test_a_failure_of_who_hears_of_new_versions_surfaces(store: Slow) -> None:
+    def published(version: Version) -> None:
+        raise LookupError(f"version {version.number}")
+
+    publisher = Publisher(
+        store, "run", every_s=1.0, every_updates=None, keep=1, protected=lambda: [], published=published
+    )
+    publish(publisher, 1)
+    with pytest.raises(LookupError, match="version 1"):
+        publisher.close()
+
+
+def test_retention_keeps_the_newest_and_the_best(make: Callable[..., Publisher], store: Slow) -> None:
+    publisher = make(keep=2, best=[2])
+    for updates in range(1, 7):
+        publish(publisher, updates)
+    publisher.close()
+    assert numbers(store) == [2, 5, 6]
+
+
+def test_every_new_version_is_told(store: Slow) -> None:
+    told: list[int] = []
+    publisher = Publisher(
+        store,
+        "run",
+        every_s=1.0,
+        every_updates=None,
+        keep=1,
+        protected=lambda: [],
+        published=lambda version: told.append(version.number),
+    )
+    publish(publisher, 1)
+    publish(publisher, 2)
+    publisher.close()
+    assert told == [1, 2]

@@ -1,0 +1,278 @@
+"""The learner process on a real mongod and a real S3 server: it publishes, stops, goes on, and survives damage."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from pymongo import MongoClient
+
+from agents.checkpoints.contract import Blob, CheckpointCorrupt, Version
+from agents.checkpoints.memory import MemoryCheckpoints
+from agents.checkpoints.s3 import S3Checkpoints
+from agents.config import RunConfig
+from agents.evaluator import EVALUATED
+from agents.lease import LeaseLost, RunIsTaken
+from agents.replay.contract import Replay, Run
+from agents.replay.memory import MemoryReplay
+from agents.replay.mongo import MongoReplay
+from agents.telemetry import read_statuses
+from agents.training import best_versions, resume, train_run
+from tests.runs import RUN, explore, fresh_learner, open_run, quiet_telemetry, small_config
+
+real_servers = [pytest.mark.mongo, pytest.mark.s3]
+
+
+@dataclass
+class Stage:
+    """A run with some random episodes, in real servers."""
+
+    config: RunConfig
+    run: Run
+    replay: MongoReplay
+    store: S3Checkpoints
+    bucket: str
+    folder: Path
+
+    def train(self, stop: Callable[[], bool], config: RunConfig | None = None) -> int:
+        """Trains in this thread as a fresh process would; returns the updates reached."""
+        telemetry = quiet_telemetry(self.folder, "learner")
+        learner = train_run(self.run, config or self.config, self.replay, self.store, telemetry, stop)
+        telemetry.close()
+        return learner.updates
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [event["details"] for event in self.replay.events(RUN, kind)]
+
+    def damage(self, number: int, part: str = "learner") -> None:
+        """Flips one bit of an object in the bucket."""
+        client = boto3.session.Session().client("s3")
+        key = f"runs/{RUN}/versions/{number:08d}/{part}.safetensors"
+        data = bytearray(client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+        data[len(data) // 2] ^= 1
+        client.put_object(Bucket=self.bucket, Key=key, Body=bytes(data))
+        client.close()
+
+
+def after(store: Any, versions: int, seconds: float = 30.0) -> Callable[[], bool]:
+    """Says stop once the run has so many versions."""
+    ends = time.monotonic() + seconds
+
+    def stop() -> bool:
+        assert time.monotonic() < ends, "too few versions were published"
+        latest = store.latest(RUN)
+        return latest is not None and latest.number >= versions
+
+    return stop
+
+
+@pytest.fixture
+def stage(mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path) -> Iterator[Stage]:
+    config = small_config()
+    replay, store = MongoReplay(mongodb_uri, database_name), S3Checkpoints(s3_bucket)
+    run = open_run(replay, config)
+    explore(replay, config, run, 400)
+    yield Stage(config, run, replay, store, s3_bucket, tmp_path)
+    store.close()
+    replay.close()
+
+
+class TestOnRealServers:
+    pytestmark = real_servers
+
+    def test_a_learner_holds_the_run_while_it_trains_and_publishes(
+        self, stage: Stage, mongodb_uri: str, database_name: str
+    ) -> None:
+        holders: list[str | None] = []
+        enough = after(stage.store, 3)
+
+        def stop() -> bool:
+            holders.append(stage.replay.lease_holder(RUN))
+            return enough()
+
+        updates = stage.train(stop)
+        assert set(holders) != {None}
+        assert len(set(holders)) == 1
+        assert stage.replay.lease_holder(RUN) is None, "the next learner need not wait"
+        versions = stage.store.versions(RUN)
+        assert [version.number for version in versions] == list(range(1, len(versions) + 1))
+        assert versions[-1].metadata["updates"] == updates > 0
+        assert versions[-1].metadata["timesteps"] == sum(e.length for e in stage.replay.episodes_after(RUN, {}))
+        published = stage.events("published")
+        assert [details["version"] for details in published] == [version.number for version in versions]
+        assert stage.events("learner_started") == [{"updates": 0}]
+        assert stage.events("learner_stopped") == [{"updates": updates}]
+        with MongoClient[dict[str, Any]](mongodb_uri) as client:
+            counted = client[database_name].events.count_documents({"run": RUN, "kind": "published"})
+        assert counted == len(versions)
+        status = read_statuses(stage.folder)["learner"]
+        assert (status["updates"], status["version"]) == (updates, versions[-1].number)
+
+    def test_a_stopped_learner_goes_on_where_it_stopped(self, stage: Stage) -> None:
+        first = stage.train(after(stage.store, 2))
+        newest = stage.store.versions(RUN)[-1].number
+        second = stage.train(after(stage.store, newest + 2))
+        assert second > first
+        assert stage.events("resumed") == [{"version": newest, "updates": first}]
+        assert len(stage.events("learner_started")) == 1
+        updates = [version.metadata["updates"] for version in stage.store.versions(RUN)]
+        assert updates == sorted(updates)
+
+    def test_what_is_resumed_is_what_was_published(self, stage: Stage) -> None:
+        stage.train(after(stage.store, 2))
+        _, published = stage.store.load(RUN, "learner")
+        learner = fresh_learner(stage.config, stage.run, seed=99)
+        resume(learner, stage.replay, stage.store, RUN, quiet_telemetry(stage.folder))
+        state = learner.state()
+        assert set(state.tensors) == set(published.tensors)
+        for name, array in published.tensors.items():
+            np.testing.assert_array_equal(state.tensors[name], array, err_msg=name)
+        assert state.metadata["sampling"] == published.metadata["sampling"]
+
+    def test_a_damaged_checkpoint_is_left_for_the_one_before(self, stage: Stage) -> None:
+        stage.train(after(stage.store, 3))
+        versions = stage.store.versions(RUN)
+        newest, before = versions[-1].number, versions[-2]
+        stage.damage(newest)
+        stage.train(after(stage.store, newest + 1))
+        (noted,) = stage.events("checkpoint_not_used")
+        assert noted["version"] == newest
+        assert "is corrupt" in noted["reason"]
+        assert stage.events("resumed") == [{"version": before.number, "updates": before.metadata["updates"]}]
+
+    def test_a_learner_refuses_to_start_anew_over_checkpoints_that_are_all_damaged(self, stage: Stage) -> None:
+        stage.train(after(stage.store, 2))
+        versions = [version.number for version in stage.store.versions(RUN)]
+        for number in versions:
+            stage.damage(number)
+        with pytest.raises(CheckpointCorrupt, match="no checkpoint of run 'small' is whole"):
+            stage.train(lambda: False)
+        assert [version.number for version in stage.store.versions(RUN)] == versions
+        assert len(stage.events("checkpoint_not_used")) == len(versions)
+        assert stage.replay.lease_holder(RUN) is None
+
+    def test_a_run_that_is_trained_elsewhere_is_left_alone(self, stage: Stage) -> None:
+        assert stage.replay.acquire_lease(RUN, "elsewhere:1", seconds=60)
+        config = small_config(lease_seconds=5.0)
+        with pytest.raises(RunIsTaken, match="elsewhere:1"):
+            stage.train(lambda: False, config)
+        assert stage.store.latest(RUN) is None
+        assert stage.replay.lease_holder(RUN) == "elsewhere:1"
+
+    def test_a_learner_whose_run_is_taken_over_stops_without_publishing(self, stage: Stage) -> None:
+        config = small_config(lease_seconds=5.0, publish_updates=10_000_000)
+        enough = threading.Event()
+
+        def take_over() -> bool:
+            if stage.store.latest(RUN) is not None and not enough.is_set():
+                enough.set()
+                holder = stage.replay.lease_holder(RUN)
+                assert holder is not None
+                stage.replay.release_lease(RUN, holder)
+                assert stage.replay.acquire_lease(RUN, "elsewhere:1", seconds=60)
+            return False
+
+        with pytest.raises(LeaseLost, match="elsewhere:1"):
+            stage.train(take_over, config)
+        assert [version.number for version in stage.store.versions(RUN)] == [1]
+        assert stage.replay.lease_holder(RUN) == "elsewhere:1"
+
+
+@pytest.fixture
+def replay() -> MemoryReplay:
+    return MemoryReplay()
+
+
+def poisoned(run: Run, replay: Replay, config: RunConfig, store: MemoryCheckpoints) -> Blob:
+    """The learner's part of a checkpoint whose critic answers with infinities from the first update on."""
+    learner = fresh_learner(config, run)
+    learner.mirror.follow(replay, RUN)
+    learner.learn()
+    blob = learner.state()
+    name = next(name for name in blob.tensors if name.startswith("critic") and name.endswith("final.bias"))
+    return Blob({**blob.tensors, name: np.full_like(blob.tensors[name], np.inf)}, blob.metadata)
+
+
+def test_a_diverged_learner_says_so_and_publishes_nothing(replay: MemoryReplay, tmp_path: Path) -> None:
+    config, store = small_config(), MemoryCheckpoints()
+    run = open_run(replay, config)
+    explore(replay, config, run, 400)
+    good = fresh_learner(config, run)
+    store.publish(RUN, good.policy(), poisoned(run, replay, config, store), {"updates": 1})
+    with pytest.raises(FloatingPointError):
+        train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: False)
+    (event,) = replay.events(RUN, "diverged")
+    assert event["details"]["reason"]
+    assert [version.number for version in store.versions(RUN)] == [1]
+    assert replay.lease_holder(RUN) is None
+
+
+def test_a_failed_upload_ends_the_learner_and_frees_the_run(replay: MemoryReplay, tmp_path: Path) -> None:
+    class Broken(MemoryCheckpoints):
+        def retain(self, run: str, *, last: int, keep: Any = ()) -> list[int]:
+            raise RuntimeError("retention failed")
+
+    config = small_config()
+    run = open_run(replay, config)
+    explore(replay, config, run, 400)
+    with pytest.raises(RuntimeError, match="retention failed"):
+        train_run(run, config, replay, Broken(), quiet_telemetry(tmp_path), lambda: False)
+    assert replay.lease_holder(RUN) is None
+    assert not [thread for thread in threading.enumerate() if thread.name in ("lease", "feeder")]
+
+
+def test_a_learner_that_has_learned_nothing_publishes_nothing(replay: MemoryReplay, tmp_path: Path) -> None:
+    config, store = small_config(), MemoryCheckpoints()
+    run = open_run(replay, config)
+    explore(replay, config, run, 100)
+    ends = time.monotonic() + 0.5
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: time.monotonic() > ends)
+    assert learner.updates == 0
+    assert store.latest(RUN) is None
+    assert read_statuses(tmp_path)["test"]["waited_s"] > 0.2
+
+
+def test_the_last_weights_are_published_when_the_learner_is_stopped(replay: MemoryReplay, tmp_path: Path) -> None:
+    config, store = small_config(publish_updates=1_000_000), MemoryCheckpoints()
+    run = open_run(replay, config)
+    explore(replay, config, run, 400)
+    ends = time.monotonic() + 1.0
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: time.monotonic() > ends)
+    versions: list[Version] = list(store.versions(RUN))
+    assert [version.number for version in versions] == [1, 2]
+    assert versions[-1].metadata["updates"] == learner.updates > versions[0].metadata["updates"]
+
+
+def test_samples_per_timestep_hold_the_learner_back(replay: MemoryReplay, tmp_path: Path) -> None:
+    plain = small_config().plain()
+    plain["replay"]["samples_per_timestep"] = 2.0
+    config, store = RunConfig.of(plain), MemoryCheckpoints()
+    run = open_run(replay, config)
+    steps = sum(episode.length for episode in explore(replay, config, run, 400))
+    ends = time.monotonic() + 1.0
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: time.monotonic() > ends)
+    assert learner.updates == 2 * steps // 32
+
+
+def evaluated(replay: Replay, version: int, mean: float, *, physics: str = "fast", seeds: tuple[int, ...] = (1,)) -> None:
+    replay.event(RUN, "e", EVALUATED, version=version, mean=mean, physics=physics, seeds=list(seeds))
+
+
+def test_the_best_version_is_the_best_among_scores_that_can_be_compared(replay: MemoryReplay) -> None:
+    config = small_config()
+    open_run(replay, config)
+    assert best_versions(replay, RUN) == []
+    evaluated(replay, 1, 100.0)
+    evaluated(replay, 2, 300.0)
+    evaluated(replay, 3, 200.0)
+    assert best_versions(replay, RUN) == [2]
+    evaluated(replay, 4, 9_000.0, physics="official")
+    evaluated(replay, 5, 8_000.0, seeds=(7, 8))
+    assert best_versions(replay, RUN) == [2, 4, 5]

@@ -1,0 +1,327 @@
+"""The rollout process: its seeds and plans, its way from random to trained, and a simulator that fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymongo import MongoClient
+
+from agents.actor import EpisodePlan
+from agents.build import create_run
+from agents.checkpoints.memory import MemoryCheckpoints
+from agents.checkpoints.s3 import S3Checkpoints
+from agents.config import RunConfig
+from agents.replay.contract import Replay, Run
+from agents.replay.memory import MemoryReplay
+from agents.replay.mongo import MongoReplay
+from agents.telemetry import read_statuses
+from agents.worker import Plans, Rollouts
+from environment.config import EnvironmentConfig
+from environment.physics.contract import SimulationError
+from environment.prosthetics import ProstheticsEnv
+from tests.fakes import FakePhysics
+from tests.runs import RUN, fake_environment, fresh_learner, open_run, quiet_telemetry, small_config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Acting:
+    """A policy of some version."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+
+    def __call__(self, observation: Any) -> Any:
+        raise AssertionError("not asked here")
+
+    def check(self, needed: Any, **_: Any) -> None:
+        raise AssertionError("not asked here")
+
+
+class Life:
+    """The only thing that plans need of a writer."""
+
+    def __init__(self, writer: int) -> None:
+        self.writer = writer
+
+
+@pytest.fixture
+def replay() -> MemoryReplay:
+    return MemoryReplay()
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return small_config()
+
+
+@pytest.fixture
+def run(replay: MemoryReplay, config: RunConfig) -> Run:
+    return open_run(replay, config)
+
+
+def plans(run: Run, config: RunConfig, writer: int, count: int, version: int = 1) -> list[EpisodePlan]:
+    life: Any = Life(writer)
+    make = Plans(run, config, life, 0, 2)
+    return [make(Acting(version)) for _ in range(count)]
+
+
+def noise(plan: EpisodePlan) -> tuple[Any, ...]:
+    plan.exploration.reset()
+    return tuple(plan.exploration(np.zeros(4, np.float32)).tolist())
+
+
+def test_no_two_episodes_of_any_two_lives_share_a_seed(run: Run, config: RunConfig) -> None:
+    seeds = [plan.seed for writer in (1, 2, 3) for plan in plans(run, config, writer, 50)]
+    assert len(set(seeds)) == 150
+
+
+def test_the_same_life_and_number_give_the_same_seed_and_noise(run: Run, config: RunConfig) -> None:
+    first, again = plans(run, config, 7, 20), plans(run, config, 7, 20)
+    assert [plan.seed for plan in first] == [plan.seed for plan in again]
+    assert [noise(plan) for plan in first] == [noise(plan) for plan in again]
+    other = plans(run, config, 8, 20)
+    assert [noise(plan) for plan in first] != [noise(plan) for plan in other]
+
+
+def test_another_run_has_other_seeds(run: Run, replay: MemoryReplay, config: RunConfig) -> None:
+    other = open_run(replay, config, "other")
+    assert plans(run, config, 1, 1)[0].seed != plans(other, config, 1, 1)[0].seed
+
+
+def test_random_actions_before_the_first_version_and_the_ladder_after(run: Run, config: RunConfig) -> None:
+    for plan in plans(run, config, 1, 5, version=0):
+        assert (plan.purpose, plan.exploration.describe()) == ("explore", {"kind": "uniform"})
+    trained = plans(run, config, 1, 60, version=1)
+    assert {plan.purpose for plan in trained} == {"train"}
+    described = [plan.exploration.describe() for plan in trained]
+    assert {description["kind"] for description in described} == {"none", "ornstein_uhlenbeck"}
+    sigmas = [description["sigma"] for description in described if "sigma" in description]
+    assert min(sigmas) < 0.07
+    assert max(sigmas) > 0.3
+    assert len(sigmas) == pytest.approx(60 * 0.8, abs=2)
+
+
+@pytest.mark.parametrize(("skip", "dt_s"), [(4, 0.04), ([1, 5], 0.03)])
+def test_noise_is_correlated_over_the_time_between_decisions(replay: MemoryReplay, skip: Any, dt_s: float) -> None:
+    plain = small_config().plain()
+    plain["environment"]["frame_skip"] = skip
+    config = RunConfig.of(plain)
+    noisy = [plan.exploration.describe() for plan in plans(open_run(replay, config), config, 1, 10)]
+    found = [described["dt_s"] for described in noisy if "dt_s" in described]
+    assert len(found) > 5
+    np.testing.assert_allclose(found, dt_s)
+
+
+def rollouts(
+    run: Run,
+    config: RunConfig,
+    replay: Replay,
+    store: MemoryCheckpoints | None,
+    folder: Path,
+    build: Callable[[EnvironmentConfig, Run], ProstheticsEnv] = fake_environment,
+) -> Rollouts:
+    return Rollouts(run, config, replay, store, quiet_telemetry(folder, "w"), build)
+
+
+def test_a_worker_explores_until_there_is_a_policy_and_then_acts_with_it(
+    run: Run, config: RunConfig, replay: MemoryReplay, tmp_path: Path
+) -> None:
+    store = MemoryCheckpoints()
+    learner = fresh_learner(config, run)
+    work = rollouts(run, config, replay, store, tmp_path)
+
+    def enough() -> bool:
+        if work.episodes == 2 and store.latest(RUN) is None:
+            store.publish(RUN, learner.policy(), learner.state(), {})
+        return work.episodes >= 5
+
+    work.work(0, 1, lambda: False, enough)
+    episodes = replay.episodes_after(RUN, {})
+    assert [episode.start.policy_version for episode in episodes] == [0, 0, 1, 1, 1]
+    assert [episode.start.purpose for episode in episodes] == ["explore", "explore", "train", "train", "train"]
+    assert len({episode.start.seed for episode in episodes}) == 5
+    assert {episode.start.physics for episode in episodes} == {"fake/point"}
+    assert [event["details"]["version"] for event in replay.events(RUN, "policy_refreshed")] == [1]
+    status = read_statuses(tmp_path)["w"]
+    assert (status["episodes"], status["policy_version"]) == (5, 1)
+    assert status["timesteps"] == sum(episode.length for episode in episodes)
+    assert status["last_return"] == episodes[-1].episode_return
+    (stopped,) = replay.events(RUN, "worker_stopped")
+    assert stopped["details"] == {"episodes": 5, "timesteps": status["timesteps"]}
+
+
+def test_a_worker_without_a_store_stays_random(
+    run: Run, config: RunConfig, replay: MemoryReplay, tmp_path: Path
+) -> None:
+    work = rollouts(run, config, replay, None, tmp_path)
+    work.work(0, 1, lambda: False, lambda: work.episodes >= 3)
+    episodes = replay.episodes_after(RUN, {})
+    assert [episode.start.purpose for episode in episodes] == ["explore"] * 3
+
+
+class Sick(FakePhysics):
+    """A body that can not be reset any more after `healthy` times."""
+
+    def __init__(self, healthy: int) -> None:
+        super().__init__()
+        self.healthy = healthy
+        self.closed = False
+
+    def reset(self) -> Any:
+        if self.resets == self.healthy:
+            raise SimulationError("no equilibrium")
+        return super().reset()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_simulator_that_can_not_be_reset_is_rebuilt_and_that_is_noted(
+    run: Run, config: RunConfig, replay: MemoryReplay, tmp_path: Path
+) -> None:
+    built: list[Sick] = []
+
+    def build(settings: EnvironmentConfig, run: Run) -> ProstheticsEnv:
+        built.append(Sick(2))
+        return ProstheticsEnv(settings, built[-1])
+
+    work = rollouts(run, config, replay, None, tmp_path, build)
+    work.work(0, 1, lambda: False, lambda: work.episodes >= 3)
+    assert [body.resets for body in built] == [2, 1]
+    assert all(body.closed for body in built)
+    (noted,) = replay.events(RUN, "simulator_rebuilt")
+    assert noted["details"] == {"reason": "no equilibrium"}
+    assert replay.counts(RUN).episodes == 3
+    assert replay.counts(RUN).aborted == 0
+
+
+def test_pauses_between_rebuilds_grow_and_end_when_the_worker_is_stopped(
+    run: Run, config: RunConfig, replay: MemoryReplay, tmp_path: Path
+) -> None:
+    times: list[float] = []
+
+    def build(settings: EnvironmentConfig, run: Run) -> ProstheticsEnv:
+        times.append(time.monotonic())
+        return ProstheticsEnv(settings, Sick(0))
+
+    work = rollouts(run, config, replay, None, tmp_path, build)
+    started = time.monotonic()
+    work.work(0, 1, lambda: time.monotonic() - started > 3.3)
+    assert 3.2 < time.monotonic() - started < 4.0, "the third pause, of 4 s, was not slept to its end"
+    assert len(times) == 3
+    assert times[1] - times[0] == pytest.approx(1.0, abs=0.3)
+    assert times[2] - times[1] == pytest.approx(2.0, abs=0.3)
+
+
+def test_a_long_episode_does_not_make_a_worker_look_dead(
+    run: Run, config: RunConfig, replay: MemoryReplay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.telemetry._BEAT_EVERY_S", 0.02)
+    ages: list[float] = []
+    path = tmp_path / "status" / "w.json"
+
+    class Slow(FakePhysics):
+        def step(self, excitation: Any) -> Any:
+            time.sleep(0.005)
+            ages.append(time.time() - path.stat().st_mtime)
+            return super().step(excitation)
+
+    work = rollouts(run, config, replay, None, tmp_path, lambda settings, run: ProstheticsEnv(settings, Slow()))
+    work.work(0, 1, lambda: False, lambda: work.episodes >= 1)
+    assert len(ages) * 0.005 > 0.1
+    assert max(ages) < 0.1
+
+
+@pytest.fixture
+def real_run(
+    mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> MongoReplay:
+    """A run on OpenSim, in real servers that the environment names for child processes."""
+    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
+    monkeypatch.setenv("MONGODB_DATABASE", database_name)
+    monkeypatch.setenv("S3_BUCKET", s3_bucket)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    replay = MongoReplay(mongodb_uri, database_name)
+    config = RunConfig.of({"environment": {"max_steps": 40}, "replay": {"explore_timesteps": 60, "write_batch": 10}})
+    create_run(RUN, config, replay)
+    return replay
+
+
+def agents(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "agents", *arguments], cwd=ROOT, text=True, stderr=subprocess.PIPE, env=os.environ
+    )
+
+
+@pytest.mark.opensim
+@pytest.mark.mongo
+@pytest.mark.s3
+def test_a_real_worker_process_writes_an_episode_of_opensim(
+    real_run: MongoReplay, mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path
+) -> None:
+    worker = agents("rollout", "--run", RUN, "--process", "worker-a", "--episodes", "1")
+    _, errors = worker.communicate(timeout=60)
+    assert worker.returncode == 0, errors
+    (episode,) = real_run.episodes_after(RUN, {})
+    assert (episode.worker, episode.start.policy_version, episode.start.purpose) == ("worker-a", 0, "explore")
+    assert (episode.length, episode.ended) == (40, "time_limit")
+    assert episode.start.physics.startswith("opensim/SemiExplicitEuler2/")
+    columns = real_run.timesteps(episode)
+    assert columns.state.shape == (41, len(real_run.run(RUN).state_names))
+    assert columns.excitation[1:].std() > 0.2, "random muscles, not constant ones"
+    assert (columns.excitation[1::4] == columns.excitation[4::4]).all(), "held for four steps"
+    with MongoClient[dict[str, Any]](mongodb_uri) as client:
+        assert client[database_name].timesteps.count_documents({"run": RUN}) in (0, 41)
+        assert client[database_name].timesteps.count_documents({}) == 41
+    assert read_statuses(tmp_path / "runs" / RUN)["worker-a"]["ended"]
+    assert list((tmp_path / "runs" / RUN / "tensorboard" / "worker-a").glob("events.*"))
+    store = S3Checkpoints(s3_bucket)
+    assert store.latest(RUN) is None
+    store.close()
+    real_run.close()
+
+
+@pytest.mark.opensim
+@pytest.mark.mongo
+@pytest.mark.s3
+def test_sigterm_ends_a_worker_at_once_with_its_episode_aborted(real_run: MongoReplay, tmp_path: Path) -> None:
+    plain: dict[str, Any] = {"environment": {"integrator": "RungeKuttaMerson", "accuracy": 1e-7}}
+    create_run("slow", RunConfig.of(plain | {"replay": {"write_batch": 2}}), real_run)
+    worker = agents("rollout", "--run", "slow", "--process", "worker-b")
+    ends = time.monotonic() + 60
+    while real_run.counts("slow").timesteps < 4:
+        assert time.monotonic() < ends, "the worker never wrote"
+        time.sleep(0.05)
+    worker.send_signal(signal.SIGTERM)
+    _, errors = worker.communicate(timeout=20)
+    assert worker.returncode == 0, errors
+    episode = real_run.episodes_after("slow", {})[-1]
+    assert (episode.ended, episode.truncated, episode.terminated) == ("aborted", True, False)
+    stored = real_run.timesteps(episode)
+    assert len(stored.reward) == episode.length + 1
+    assert stored.truncated[-1]
+    assert [event["kind"] for event in real_run.events("slow")][-1] == "worker_stopped"
+    real_run.close()
+
+
+@pytest.mark.opensim
+@pytest.mark.mongo
+@pytest.mark.s3
+def test_the_explorer_stops_when_the_run_has_enough(real_run: MongoReplay) -> None:
+    explorer = agents("explore", "--run", RUN, "--process", "explorer")
+    _, errors = explorer.communicate(timeout=60)
+    assert explorer.returncode == 0, errors
+    episodes = real_run.episodes_after(RUN, {})
+    assert {episode.start.purpose for episode in episodes} == {"explore"}
+    assert [episode.length for episode in episodes] == [40, 40], "60 timesteps need two"
+    real_run.close()
