@@ -18,8 +18,9 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from agents.checkpoints.contract import (
@@ -78,39 +79,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-@dataclass
 class Session:
-    """What every command opens first."""
+    """What every command opens first, and closes in the end."""
 
-    run_name: str
-    process: str
-
-    def __post_init__(self) -> None:
+    def __init__(self, run: str, process: str) -> None:
         from agents.build import open_replay, open_store
 
-        check_run_name(self.run_name)
+        check_run_name(run)
         connections = Connections.from_environment()
-        self.replay = open_replay(connections)
-        self.store = open_store(connections)
-        self.run = self.replay.run(self.run_name)
-        self.config = RunConfig.of(self.run.config)
-        self.telemetry = Telemetry(data_dir() / "runs" / self.run_name, self.process)
+        with ExitStack() as opened:
+            self.replay = open_replay(connections)
+            opened.callback(self.replay.close)
+            self.store = open_store(connections)
+            opened.callback(self.store.close)
+            self.run = self.replay.run(run)
+            self.config = RunConfig.of(self.run.config)
+            self.telemetry = Telemetry(data_dir() / "runs" / run, process)
+            self._opened = opened.pop_all()
 
-    def close(self) -> None:
-        self.telemetry.close()
-        self.replay.close()
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.telemetry.close(well=error is None)
+        self._opened.close()
 
 
 def create(options: argparse.Namespace, stop: StopFlag) -> None:
     """Makes the run, or checks that the one of that name fits."""
     from agents.build import create_run, open_replay
 
-    config = load_config(options.config, options.set)
-    replay = open_replay(Connections.from_environment())
-    run = create_run(options.run, config, replay)
-    replay.close()
-    if options.config or options.set:
-        _refuse_other_settings(run.name, dict(run.config), config.plain())
+    check_run_name(options.run)
+    load_config(options.config, options.set)
+    with closing(open_replay(Connections.from_environment())) as replay:
+        stored = replay.run(options.run).config if options.run in replay.runs() else None
+        # What is not asked for is as the run has it, so that going on with it needs no repetition of its settings.
+        config = load_config(options.config, options.set, stored)
+        if stored is not None:
+            _refuse_other_settings(options.run, RunConfig.of(stored).plain(), config.plain())
+        run = create_run(options.run, config, replay)
     print(f"run {run.name}: {run.task}, {len(run.state_names)} numbers a state, {run.physics}")
 
 
@@ -118,32 +127,29 @@ def rollout(options: argparse.Namespace, stop: StopFlag) -> None:
     """Plays episodes with the newest policy until stopped."""
     from agents.worker import Rollouts
 
-    session = Session(options.run, options.process or f"{socket.gethostname()}-{options.worker}")
-    work = Rollouts(session.run, session.config, session.replay, session.store, session.telemetry)
     wanted: int | None = options.episodes
-    work.work(options.worker, options.workers, stop, lambda: wanted is not None and work.episodes >= wanted)
-    session.close()
+    with Session(options.run, options.process or f"{socket.gethostname()}-{options.worker}") as session:
+        work = Rollouts(session.run, session.config, session.replay, session.store, session.telemetry)
+        work.work(options.worker, options.workers, stop, lambda: wanted is not None and work.episodes >= wanted)
 
 
 def explore(options: argparse.Namespace, stop: StopFlag) -> None:
     """Random actions until the run has the wanted number of timesteps."""
     from agents.worker import Rollouts
 
-    session = Session(options.run, options.process or f"{socket.gethostname()}-explorer")
-    wanted = options.timesteps or session.config.replay.explore_timesteps
-    work = Rollouts(session.run, session.config, session.replay, None, session.telemetry)
-    work.work(0, 1, stop, lambda: session.replay.counts(options.run).timesteps >= wanted)
-    session.close()
+    with Session(options.run, options.process or f"{socket.gethostname()}-explorer") as session:
+        wanted = options.timesteps or session.config.replay.explore_timesteps
+        work = Rollouts(session.run, session.config, session.replay, None, session.telemetry)
+        work.work(0, 1, stop, lambda: session.replay.counts(options.run).timesteps >= wanted)
 
 
 def learn(options: argparse.Namespace, stop: StopFlag) -> None:
     """Trains the run, going on from its newest checkpoint."""
     from agents.training import train_run
 
-    session = Session(options.run, "learner")
-    learner = train_run(session.run, session.config, session.replay, session.store, session.telemetry, stop)
-    log.info("stopped after %d updates", learner.updates)
-    session.close()
+    with Session(options.run, "learner") as session:
+        learner = train_run(session.run, session.config, session.replay, session.store, session.telemetry, stop)
+        log.info("stopped after %d updates", learner.updates)
 
 
 def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
@@ -154,20 +160,19 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
     from agents.scoring import Scorer, score_published
 
     once = options.once or options.version is not None
-    session = Session(options.run, options.process or ("evaluator-once" if once else "evaluator"))
-    seeds = tuple(options.seeds or session.config.evaluation.seeds)
-    evaluation = replace(session.config.evaluation, official=options.official or session.config.evaluation.official)
-    config = replace(session.config, evaluation=replace(evaluation, seeds=seeds))
-    scorer = Scorer(session.run, config, session.replay, session.telemetry, stop)
-    if not once:
-        score_published(scorer, session.store, session.run.name, seeds, lambda: stop.wait(1.0))
-    else:
-        version, blob = session.store.load(session.run.name, "policy", options.version)
-        policy = Policy.from_blob(blob, version=version.number)
-        found = scorer.evaluate(policy, seeds).facts() | {"version": version.number, "physics": scorer.physics}
-        print(json.dumps({"policy": found} | scorer.baselines(seeds), indent=2))
-    scorer.close()
-    session.close()
+    with Session(options.run, options.process or ("evaluator-once" if once else "evaluator")) as session:
+        settings = session.config.evaluation
+        seeds = tuple(options.seeds or settings.seeds)
+        evaluation = replace(settings, seeds=seeds, official=options.official or settings.official)
+        config = replace(session.config, evaluation=evaluation)
+        with closing(Scorer(session.run, config, session.replay, session.telemetry, stop)) as scorer:
+            if not once:
+                score_published(scorer, session.store, session.run.name, seeds, lambda: stop.wait(1.0))
+                return
+            version, blob = session.store.load(session.run.name, "policy", options.version)
+            policy = Policy.from_blob(blob, version=version.number)
+            found = scorer.evaluate(policy, seeds).facts() | {"version": version.number, "physics": scorer.physics}
+            print(json.dumps({"policy": found} | scorer.baselines(seeds), indent=2))
 
 
 def _refuse_other_settings(run: str, stored: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -159,8 +159,10 @@ class RunConfig:
         return from_plain(cls, plain)
 
 
-def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> RunConfig:
-    """A TOML file (or the defaults) with `name.name=value` settings on top.
+def load_config(
+    path: Path | None = None, settings: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """A TOML file with `name.name=value` settings on top; what neither names is as in `base`, else the default.
 
     A value is read as JSON, else as a string: `learner.batch_size=128`, `environment.frame_skip=[1,5]`,
     `environment.bins=null`, `environment.task=prosthetics-round1`.
@@ -181,7 +183,7 @@ def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> RunCo
         if not equals:
             raise ConfigError(f"--set {setting!r} must look like learner.batch_size=128")
         overrides[name.strip()] = _value(text.strip())
-    return RunConfig.of(with_settings(data, overrides))
+    return RunConfig.of(with_settings(_merged(base or {}, data), overrides))
 
 
 def check_run_name(name: str) -> str:
@@ -194,6 +196,15 @@ def check_run_name(name: str) -> str:
 def data_dir() -> Path:
     """Where this machine keeps logs and local data: DATA_DIR, relative to the repository; by default `.data`."""
     return Path(__file__).resolve().parent.parent / (os.environ.get("DATA_DIR") or ".data")
+
+
+def _merged(base: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` over `base`, table by table."""
+    merged = dict(base)
+    for name, value in data.items():
+        under = merged.get(name)
+        merged[name] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def _value(text: str) -> Any:

@@ -51,7 +51,12 @@ class Actor(nn.Module):
         self.body = Mlp((observation_size, *hidden, action_size), generator or torch.Generator())
 
     def forward(self, observation: Tensor) -> Tensor:
-        return torch.tanh(self.body(observation))
+        return torch.tanh(self.drive(observation))
+
+    def drive(self, observation: Tensor) -> Tensor:
+        """(B, M) what the tanh is taken of. Beyond ±3 the tanh is flat, and the actor hardly learns."""
+        drive: Tensor = self.body(observation)
+        return drive
 
 
 class Critics(nn.Module):

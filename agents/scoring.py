@@ -85,6 +85,14 @@ class Scorer:
         self._telemetry.scalars({f"evaluation/{name}": float(str(facts[name])) for name in names}, policy.version)
         return found
 
+    def last_scored(self, seeds: Sequence[int]) -> int:
+        """The version that an evaluator of this run scored last, alike in physics and seeds; 0 if none."""
+        for event in reversed(self._replay.events(self._run.name, EVALUATED)):
+            facts = event["details"]
+            if facts["physics"] == self.physics and facts["seeds"] == list(seeds):
+                return int(facts["version"])
+        return 0
+
     def refuse(self, version: int, error: Exception) -> None:
         """Notes that a version has no score, and why."""
         log.error("policy %d is not scored: %s", version, error)
@@ -117,9 +125,9 @@ def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Seq
 
     `wait` is asked about once a second and may sleep. A version that may not or can not act is noted and left out.
     """
-    done = 0
     try:
         scorer.baselines(seeds)
+        done = scorer.last_scored(seeds)
         while not wait():
             found = _newest(store, run, done)
             if found is None:

@@ -50,9 +50,10 @@ class Telemetry:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
 
-    def close(self) -> None:
-        """Writes out what TensorBoard still holds, and says that the process ended well."""
-        self.status(ended=time.time())
+    def close(self, *, well: bool = True) -> None:
+        """Writes out what TensorBoard still holds, and says so if the process ended `well`."""
+        if well:
+            self.status(ended=time.time())
         if self._writer is not None:
             self._writer.close()
 

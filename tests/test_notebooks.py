@@ -24,6 +24,7 @@ from agents.config import RunConfig
 from agents.evaluator import EVALUATED
 from agents.exploration import UniformActions
 from agents.policy import RandomPolicy
+from agents.replay.contract import ABORTED
 from agents.replay.mongo import MongoReplay
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -192,7 +193,7 @@ def test_rollout_distributed_adds_timesteps_to_the_run(replay: MongoReplay, tmp_
     assert (found.values["killed"], found.values["restarts"], found.values["alive"]) == ([], 0, 0)
     assert "had to be killed" not in found.text
     workers = {episode.worker.split(".")[0] for episode in replay.episodes_after(RUN, {})}
-    assert workers == {"prepared", "notebook-0"}
+    assert {"prepared", "notebook-0"} <= workers
 
 
 @pytest.mark.mongo
@@ -202,13 +203,14 @@ def test_train_distributed_trains_publishes_and_evaluates(replay: MongoReplay, s
     wanted = {
         "updates": "learner['updates']",
         "version": "newest.number",
-        "fastest": "max(look.learner.get('updates_per_s', 0) for _, look in looks)",
+        "running_s": "learner['running_s']",
         "episodes": "len(episodes)",
         "killed": "killed",
     }
     found = execute("Train Distributed", tmp_path, {"RUN": RUN, "MINUTES": 1.5, "EVALUATIONS": 1}, wanted)
     assert found.values["updates"] > 50
-    assert found.values["fastest"] > 1
+    assert found.values["running_s"] > 0
+    assert found.plots == 1
     assert found.values["episodes"] >= 8
     assert found.values["killed"] == []
     published = S3Checkpoints(s3_bucket).latest(RUN)
@@ -226,7 +228,7 @@ def test_train_distributed_trains_publishes_and_evaluates(replay: MongoReplay, s
 @pytest.mark.opensim
 def test_train_distributed_refuses_other_settings_for_an_existing_run(replay: MongoReplay, tmp_path: Path) -> None:
     parameters = {"RUN": RUN, "SETTINGS": ["learner.batch_size=999"]}
-    with pytest.raises(CellExecutionError, match="run 'tiny' exists with .* a run keeps its settings"):
+    with pytest.raises(CellExecutionError, match=r"run 'tiny' exists with .* a run keeps its settings"):
         execute("Train Distributed", tmp_path, parameters, {}, cells=slice(0, 5))
 
 
@@ -242,7 +244,7 @@ def test_analyze_shows_what_is_in_the_log_and_finds_it_sound(replay: MongoReplay
         "findings": "len(findings)",
     }
     found = execute("Analyze DB Timesteps", tmp_path, {"RUN": RUN, "EPISODES": 6}, wanted)
-    assert found.values["returns"] == [episode.episode_return for episode in stored]
+    assert found.values["returns"] == [episode.episode_return for episode in stored if episode.ended != ABORTED]
     assert sum(found.values["reasons"].values()) == 6
     assert found.values["counted"] == [sum(episode.length for episode in stored)] * 19
     assert found.values["findings"] == 0

@@ -13,7 +13,7 @@ from torch import Tensor
 from agents.checkpoints.contract import Blob
 from agents.ddpg.binning import binned_straight_through
 from agents.ddpg.contract import AlgorithmConfig
-from agents.ddpg.losses import critic_loss
+from agents.ddpg.losses import actor_loss, critic_loss
 from agents.ddpg.trained import Trained
 from agents.experience import Batch
 from agents.networks import Actor, Critics
@@ -68,7 +68,7 @@ class ActorCritic:
         clip = config.gradient_clip
         self._actor = Trained("actor", actor, lr=config.actor_lr, gradient_clip=clip, device=self.device)
         self._critics = Trained("critic", twins, lr=config.critic_lr, gradient_clip=clip, device=self.device)
-        self._tau, self._bins = config.tau, config.bins
+        self._tau, self._bins, self._penalty = config.tau, config.bins, config.action_penalty
         self._identity = {
             "algorithm": self.name,
             "observation_size": observation_size,
@@ -115,9 +115,10 @@ class ActorCritic:
 
     def _improve_actor(self, observation: Tensor) -> dict[str, Tensor]:
         """One step of the actor up the first critic's value of its own actions."""
-        action = self._actor.network(observation)
+        drive = self._actor.network.drive(observation)
+        action = torch.tanh(drive)
         value = self._critics.network.first(observation, binned_straight_through(action, self._bins)).mean()
-        self._actor.step(-value)
+        self._actor.step(actor_loss(value, drive, self._penalty))
         with torch.no_grad():
             return {"actor/value": value.detach(), "actor/saturated": (action.abs() > SATURATED).float().mean()}
 

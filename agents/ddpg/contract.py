@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +68,9 @@ class AlgorithmConfig:
     """Share by which targets move towards the networks at each target update."""
     gradient_clip: float | None = None
     """Largest norm of a network's gradient; None: not clipped."""
+    action_penalty: float = 0.1
+    """Weight of the mean squared drive (what the actor's tanh is taken of), in units of the critic's value; 0: none.
+    Without it the actor saturates within a few hundred updates, long before the critic can tell actions apart."""
     bins: int | None = None
     """Levels an excitation can take in [0, 1]; None: continuous."""
 
@@ -82,5 +86,7 @@ class AlgorithmConfig:
             raise ValueError(f"tau is {self.tau}, needed 0 < tau <= 1; with 0 the targets never learn")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
             raise ValueError(f"gradient_clip is {self.gradient_clip}, needed a positive norm, or None for no clipping")
+        if not 0 <= self.action_penalty < math.inf:
+            raise ValueError(f"action_penalty is {self.action_penalty}, needed 0 or more; below 0 rewards saturation")
         if self.bins is not None and self.bins < 2:
             raise ValueError(f"bins is {self.bins}, needed at least 2 levels, or None for continuous actions")

@@ -90,9 +90,7 @@ class LocalFleet:
         """Starts a process; its name must be new."""
         if spec.name in self.children:
             raise ValueError(f"process {spec.name!r} runs already")
-        self.children[spec.name] = Child(
-            spec, self._spawn(spec), time.monotonic(), self._patience.first_pause_s
-        )
+        self.children[spec.name] = Child(spec, self._spawn(spec), time.monotonic(), self._patience.first_pause_s)
 
     def tend(self, undisturbed_s: float) -> None:
         """Notes memory peaks, kills what hangs, and starts dead processes again, with growing pauses.

@@ -116,7 +116,7 @@ def test_a_learner_that_is_cut_off_stops_publishing_before_anyone_else_may_begin
     log = MemoryReplay()
     log.open_run(sample_run())
     wire = Wire(log)
-    lease = Lease(wire, "run", "a:1", seconds=0.9)  # type: ignore[arg-type]
+    lease = Lease(wire, "run", "a:1", seconds=0.9)
     lease.take()
     wire.failure = ReplayUnavailable("away")
     cut_off = time.monotonic()
@@ -137,7 +137,7 @@ def test_a_lease_that_can_not_be_renewed_for_good_reaches_the_learner() -> None:
     log = MemoryReplay()
     log.open_run(sample_run())
     wire = Wire(log)
-    lease = Lease(wire, "run", "a:1", seconds=0.3)  # type: ignore[arg-type]
+    lease = Lease(wire, "run", "a:1", seconds=0.3)
     lease.take()
     lease.check()
     wire.failure = KeyError("no run 'run'")
@@ -152,7 +152,7 @@ def test_renewing_is_rare() -> None:
     log = MemoryReplay()
     log.open_run(sample_run())
     wire = Wire(log)
-    lease = Lease(wire, "run", "a:1", seconds=0.9)  # type: ignore[arg-type]
+    lease = Lease(wire, "run", "a:1", seconds=0.9)
     lease.take()
     time.sleep(1.0)
     assert 3 <= wire.renewals <= 4

@@ -169,9 +169,7 @@ def test_a_failure_of_who_hears_of_new_versions_surfaces(store: Slow) -> None:
     def published(version: Version) -> None:
         raise LookupError(f"version {version.number}")
 
-    publisher = Publisher(
-        store, "run", every_s=1.0, every_updates=None, keep=1, protected=lambda: [], published=published
-    )
+    publisher = Publisher(store, "run", every_s=1.0, every_updates=None, keep=1, protected=list, published=published)
     publish(publisher, 1)
     with pytest.raises(LookupError, match="version 1"):
         publisher.close()
@@ -193,7 +191,7 @@ def test_every_new_version_is_told(store: Slow) -> None:
         every_s=1.0,
         every_updates=None,
         keep=1,
-        protected=lambda: [],
+        protected=list,
         published=lambda version: told.append(version.number),
     )
     publish(publisher, 1)

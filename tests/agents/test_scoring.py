@@ -255,6 +255,17 @@ def test_each_newest_version_is_scored_once(make: Make, config: RunConfig, run: 
     assert len(replay.events(RUN, BASELINES)) == 1
 
 
+def test_an_evaluator_that_starts_again_does_not_score_the_same_version_again(
+    make: Make, config: RunConfig, run: Run, replay: MemoryReplay
+) -> None:
+    store, learner = MemoryCheckpoints(), fresh_learner(config, run)
+    follow(make(), store, SEEDS, [lambda: store.publish(RUN, learner.policy(), learner.state(), {})])
+    follow(make(), store, SEEDS, [lambda: None, lambda: None])
+    assert [event["details"]["version"] for event in replay.events(RUN, EVALUATED)] == [1]
+    follow(make(), store, (5,), [lambda: None])
+    assert [event["details"]["seeds"] for event in replay.events(RUN, EVALUATED)] == [list(SEEDS), [5]]
+
+
 def test_a_version_that_can_not_act_is_noted_and_the_next_one_is_scored(
     make: Make, config: RunConfig, run: Run, replay: MemoryReplay
 ) -> None:
@@ -306,7 +317,6 @@ def test_the_evaluator_ends_well_when_it_is_stopped_in_the_middle(
 def test_scores_are_made_without_shaping_aborts_or_limits_when_they_are_official() -> None:
     replay = MemoryReplay()
     plain: dict[str, Any] = {"environment": {"shaping": {"lean": 0.5}, "max_steps": 30}}
-    from agents.build import describe_run
 
     config = RunConfig.of(plain)
     rollouts = ProstheticsEnv(config.environment)

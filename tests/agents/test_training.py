@@ -261,7 +261,9 @@ def test_samples_per_timestep_hold_the_learner_back(replay: MemoryReplay, tmp_pa
     assert learner.updates == 2 * steps // 32
 
 
-def evaluated(replay: Replay, version: int, mean: float, *, physics: str = "fast", seeds: tuple[int, ...] = (1,)) -> None:
+def evaluated(
+    replay: Replay, version: int, mean: float, *, physics: str = "fast", seeds: tuple[int, ...] = (1,)
+) -> None:
     replay.event(RUN, "e", EVALUATED, version=version, mean=mean, physics=physics, seeds=list(seeds))
 
 

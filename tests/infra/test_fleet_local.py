@@ -125,8 +125,8 @@ print('ready', flush=True); time.sleep(60)
 
 
 def test_stop_kills_what_does_not_listen_and_names_it(fleet: LocalFleet) -> None:
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
-    fleet.start(spec(deaf, name="deaf"))
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
+    fleet.start(spec(f"{ignore}; import time; time.sleep(60)", name="deaf"))
     fleet.start(spec(SLEEP, name="other"))
     tend_until(fleet, lambda: says(fleet, "deaf", "deaf")() and says(fleet, "here", "other")())
     started = time.monotonic()

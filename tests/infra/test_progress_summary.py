@@ -52,11 +52,17 @@ def noted_baselines(
     replay.event(RUN, "e", BASELINES, physics=physics, **scores)
 
 
-def train(run: Run, config: RunConfig, replay: Replay, store: CheckpointStore, folder: Path, seconds: float) -> int:
-    """Trains for a while as the learner process does; returns the updates."""
+def train(run: Run, config: RunConfig, replay: Replay, store: CheckpointStore, folder: Path, versions: int = 1) -> int:
+    """Trains as the learner process does, until the run has so many versions; returns the updates."""
     telemetry = quiet_telemetry(folder, "learner")
-    ends = time.monotonic() + seconds
-    updates = train_run(run, config, replay, store, telemetry, lambda: time.monotonic() > ends).updates
+    given_up_s = time.monotonic() + 60
+
+    def stop() -> bool:
+        assert time.monotonic() < given_up_s, "too few versions were published"
+        latest = store.latest(RUN)
+        return latest is not None and latest.number >= versions
+
+    updates = train_run(run, config, replay, store, telemetry, stop).updates
     telemetry.close()
     return updates
 
@@ -161,7 +167,7 @@ def test_a_summary_counts_what_an_independent_reader_counts(
     assert (before.version, before.updates, before.counts.episodes) == (0, 0, len(replay.episodes_after(RUN, {})))
     first = explore(replay, config, run, 250, worker="v")
     fleet.start(ProcessSpec("learner", ("-c", "pass")))
-    updates = train(run, config, replay, store, tmp_path, 1.5)
+    updates = train(run, config, replay, store, tmp_path, versions=4)
     newest = evaluate(run, config, replay, store, tmp_path)
     found = summarise(RUN, replay, store, tmp_path, fleet, before, 2.0)
 
@@ -195,9 +201,9 @@ def test_a_summary_counts_what_an_independent_reader_counts(
 def test_processes_of_an_earlier_session_do_not_speak_for_this_one(
     replay: MemoryReplay, fleet: LocalFleet, tmp_path: Path
 ) -> None:
-    quiet_telemetry(tmp_path, "worker-9").status(timesteps_per_s=1_000_000.0)
+    quiet_telemetry(tmp_path, "worker-9").status(timesteps_per_s=1_000_000.0, waited_s=9.0)
     fleet.start(ProcessSpec("worker-0", ("-c", "import time; time.sleep(60)")))
-    quiet_telemetry(tmp_path, "worker-0").status(timesteps_per_s=50.0)
+    quiet_telemetry(tmp_path, "worker-0").status(timesteps_per_s=50.0, waited_s=1.0)
     store = MemoryCheckpoints()
     found = summarise(RUN, replay, store, tmp_path, fleet, look_before(RUN, replay, store), 1.0)
     assert found["rates"]["worker_timesteps_per_s"] == {"worker-0": 50.0}
@@ -208,7 +214,7 @@ def test_a_second_session_tells_what_it_added(replay: MemoryReplay, fleet: Local
     store, config = MemoryCheckpoints(), small_config()
     run = replay.run(RUN)
     explore(replay, config, run, 400)
-    updates = train(run, config, replay, store, tmp_path, 0.5)
+    updates = train(run, config, replay, store, tmp_path)
     before = look_before(RUN, replay, store)
     versions = store.versions(RUN)
     assert before == Before(replay.counts(RUN), versions[-1].number, updates)
@@ -225,7 +231,7 @@ def test_the_text_holds_what_people_need(replay: MemoryReplay, fleet: LocalFleet
     run = replay.run(RUN)
     before = look_before(RUN, replay, store)
     explore(replay, config, run, 400)
-    train(run, config, replay, store, tmp_path, 0.5)
+    train(run, config, replay, store, tmp_path)
     newest = evaluate(run, config, replay, store, tmp_path)
     found = summarise(RUN, replay, store, tmp_path, fleet, before, 10.0)
     text = as_text(found)
