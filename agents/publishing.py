@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from agents.checkpoints.contract import Blob, CheckpointStore, CheckpointStoreUnavailable, Version
+from agents.checkpoints.contract import (
+    Blob,
+    CheckpointConflict,
+    CheckpointStore,
+    CheckpointStoreUnavailable,
+    Version,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +35,15 @@ class Publisher:
         keep: int,
         protected: Callable[[], Sequence[int]],
         published: Callable[[Version], None],
+        holder: str = "",
+        after: int = 0,
     ) -> None:
-        """`protected` names versions that retention must keep; `published` hears of each new one, in the thread."""
+        """`protected` names versions that retention must keep; `published` hears of each new one, in the thread.
+
+        `after` is the version that this learner goes on from, `holder` its own name: what another learner published
+        meanwhile is never overtaken by older weights.
+        """
+        self._holder, self._after = holder, after
         self._store, self._run = store, run
         self._every_s, self._every_updates, self._keep = every_s, every_updates, keep
         self._protected, self._published = protected, published
@@ -65,9 +78,21 @@ class Publisher:
         finally:
             self._thread.shutdown()
 
-    def _put(self, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> None:
+    def _refuse_overtaking(self) -> None:
+        """Raises: CheckpointConflict when another learner published since ours last did."""
+        newest = self._store.latest(self._run)
+        # Ours may have arrived although the store's answer to it did not.
+        if newest and newest.number != self._after and newest.metadata.get("learner") != self._holder:
+            raise CheckpointConflict(
+                f"version {newest.number} of run {self._run!r} was published by {newest.metadata.get('learner')}, this "
+                f"learner goes on from {self._after}; it was cut off and replaced, and stops"
+            )
+
+    def _put(self, policy: Blob, learner: Blob, metadata: dict[str, Any]) -> None:
         try:
-            version = self._store.publish(self._run, policy, learner, metadata)
+            self._refuse_overtaking()
+            version = self._store.publish(self._run, policy, learner, metadata | {"learner": self._holder})
+            self._after = version.number
             self._published(version)
             self._store.retain(self._run, last=self._keep, keep=self._protected())
         except CheckpointStoreUnavailable as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,9 @@ def train_run(
 
     Raises: RunIsTaken when another learner holds the run; LeaseLost when one takes it over.
     """
-    lease = Lease(replay, run.name, f"{socket.gethostname()}:{os.getpid()}", seconds=config.learner.lease_seconds)
+    # The random part tells containers apart that have the same host name and process ids.
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    lease = Lease(replay, run.name, holder, seconds=config.learner.lease_seconds)
     lease.take()
     process = telemetry.process
 
@@ -42,19 +45,23 @@ def train_run(
         rates = {f"learner/{name}": float(facts[name]) for name in ("updates_per_s", "waited_s", "mirror_timesteps")}
         telemetry.scalars(scalars | rates, facts["updates"])
 
-    publisher = Publisher(
-        store,
-        run.name,
-        every_s=config.learner.publish_seconds,
-        every_updates=config.learner.publish_updates,
-        keep=config.learner.keep_versions,
-        protected=lambda: best_versions(replay, run.name),
-        published=published,
-    )
     feeder: Feeder | None = None
+    publisher: Publisher | None = None
     try:
         learner = build_learner(config, run)
         resume(learner, replay, store, run.name, telemetry)
+        newest = store.latest(run.name)
+        publisher = Publisher(
+            store,
+            run.name,
+            every_s=config.learner.publish_seconds,
+            every_updates=config.learner.publish_updates,
+            keep=config.learner.keep_versions,
+            protected=lambda: best_versions(replay, run.name),
+            published=published,
+            holder=holder,
+            after=newest.number if newest else 0,
+        )
         feeder = Feeder(learner.mirror, replay, run.name)
         feeder.start()
         train(learner, feeder, publisher, lease, report, stop)
@@ -66,7 +73,8 @@ def train_run(
         if feeder is not None:
             feeder.end()
         try:
-            publisher.close()
+            if publisher is not None:
+                publisher.close()
         finally:
             lease.release()
     replay.event(run.name, process, "learner_stopped", updates=learner.updates)
@@ -78,6 +86,9 @@ def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, t
 
     Raises: CheckpointCorrupt when there are versions but none of them is whole.
     """
+    mended = store.mend(run)
+    if mended is not None:
+        replay.event(run, telemetry.process, "pointer_mended", version=mended.number)
     versions = store.versions(run)
     for candidate in reversed(versions):
         try:

@@ -100,6 +100,12 @@ class CheckpointStore(Protocol):
         Never deletes the version the pointer names. Leftovers of crashes older than that version go too.
         """
 
+    def mend(self, run: str) -> Version | None:
+        """Points a damaged pointer at the newest complete version, and returns that; None when nothing was damaged.
+
+        Only for the one who may publish.
+        """
+
     def close(self) -> None: ...
 
 

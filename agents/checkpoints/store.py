@@ -123,6 +123,25 @@ class VersionedCheckpoints:
                 self._objects.delete(self._part_key(run, number, part))
         return deleted
 
+    def mend(self, run: str) -> Version | None:
+        """Points a damaged pointer at the newest complete version; None when nothing was damaged or can be mended."""
+        check_run_name(run)
+        try:
+            self._latest_manifest(run)
+        except (CheckpointCorrupt, CheckpointMissing) as error:
+            log.warning("the pointer of run %s is mended: %s", run, error)
+        else:
+            return None
+        versions = self.versions(run)
+        if not versions:
+            self._objects.delete(self._pointer_key(run))
+            return None
+        stored = self._objects.get(self._manifest_key(run, versions[-1].number))
+        if stored is None:
+            raise CheckpointMissing(f"version {versions[-1].number} of run {run!r} was deleted while it was looked at")
+        self._objects.put(self._pointer_key(run), Pointer(versions[-1].number, sha256(stored.data)).encode())
+        return versions[-1]
+
     def close(self) -> None:
         """Gives back connections."""
         self._objects.close()

@@ -16,6 +16,11 @@ def critic_loss(value: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (weight * (value - target).square()).mean(dim=1).sum()
 
 
+def actor_loss(value: Tensor, drive: Tensor, penalty: float) -> Tensor:
+    """`penalty mean(drive**2) - value`. (), (B, M) -> (). The drive is what the actor's tanh is taken of."""
+    return penalty * drive.square().mean() - value
+
+
 def smoothed(action: Tensor, noise: Tensor, noise_clip: float) -> Tensor:
     """Target policy smoothing: the action plus noise that is clipped to ±noise_clip, kept in [-1, 1]."""
     return torch.clamp(action + noise.clamp(-noise_clip, noise_clip), -1.0, 1.0)

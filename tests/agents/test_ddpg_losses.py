@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from agents.ddpg import Algorithm, build_algorithm
+from agents.ddpg import Algorithm, build_algorithm, build_config
 from agents.ddpg.binning import binned, binned_straight_through
-from agents.ddpg.losses import critic_loss, smoothed, value_target
+from agents.ddpg.losses import actor_loss, critic_loss, smoothed, value_target
 from agents.experience import Batch
 from environment.actions import binned as environment_binned
 from tests.learning import Arrays, linear, random_batch, same_tensors, with_arrays
@@ -212,3 +213,33 @@ def test_saturated_actions_are_reported() -> None:
     with_arrays(algorithm, linear("actor/network/body", [[0.0] * 5] * 3, [9.0, -9.0, 0.0]))
 
     assert algorithm.update(random_batch(0))["actor/saturated"] == pytest.approx(2 / 3)
+
+
+def test_actor_loss_is_the_penalty_on_the_mean_squared_drive_minus_the_value() -> None:
+    drive = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
+    # (1 + 4 + 0 + 9) / 4 = 3.5
+    assert actor_loss(torch.tensor(2.0), drive, 0.1).item() == pytest.approx(0.1 * 3.5 - 2.0)
+    assert actor_loss(torch.tensor(2.0), drive, 0.0).item() == -2.0
+
+
+@NAMES
+def test_action_penalty_keeps_an_actor_from_saturating(name: str) -> None:
+    """The critic is made to want all muscles full on; only the penalty holds the actor back."""
+
+    def saturated(penalty: float) -> float:
+        algorithm = build_algorithm(
+            name,
+            5,
+            3,
+            settings=build_config(name, {"hidden": (16,), "actor_lr": 0.02, "action_penalty": penalty}),
+            seed=1,
+        )
+        for step in range(300):
+            batch = random_batch(step)
+            algorithm.update(dataclasses.replace(batch, reward=batch.action.sum(axis=1), discount=0 * batch.discount))
+        algorithm.update(random_batch(0))
+        with torch.no_grad():
+            return float((algorithm.actor(torch.tensor(random_batch(1).observation)).abs() > 0.99).float().mean())
+
+    assert saturated(0.0) > 0.9
+    assert saturated(0.3) < 0.1

@@ -83,9 +83,11 @@ class Naive:
             return torch.stack([(weight * e**2).sum() / len(e) for e in errors]).sum()
 
         def loss_of_actor() -> Tensor:
-            own = torch.tanh(self.run("actor/network/body", observation))
+            drive = self.run("actor/network/body", observation)
+            own = torch.tanh(drive)
             value: Tensor = self.q("network", 0, observation, own + (self.levels(own) - own).detach()).mean()
-            return -value
+            penalty: Tensor = c.action_penalty * (drive**2).sum() / drive.numel()
+            return penalty - value
 
         loss = self.adam("critic", loss_of_critics, c.critic_lr)
         self.updates += 1
@@ -98,11 +100,14 @@ class Naive:
         return loss
 
 
+@pytest.mark.parametrize("action_penalty", [0.0, 0.3])
 @pytest.mark.parametrize("gradient_clip", [None, 0.05])
 @pytest.mark.parametrize("bins", [None, 5])
 @NAMES
-def test_updates_equal_a_naive_second_implementation(name: str, bins: int | None, gradient_clip: float | None) -> None:
-    settings = {"hidden": (9, 7), "actor_lr": 0.01, "critic_lr": 0.01, "tau": 0.1}
+def test_updates_equal_a_naive_second_implementation(
+    name: str, bins: int | None, gradient_clip: float | None, action_penalty: float
+) -> None:
+    settings = {"hidden": (9, 7), "actor_lr": 0.01, "critic_lr": 0.01, "tau": 0.1, "action_penalty": action_penalty}
     config = build_config(name, {**settings, "bins": bins, "gradient_clip": gradient_clip})
     algorithm = build_algorithm(name, 5, 3, settings=config, seed=4)
     # Larger final layers, so that actions spread over all levels and the target noise matters.

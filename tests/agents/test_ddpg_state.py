@@ -118,6 +118,7 @@ def test_update_accepts_read_only_columns() -> None:
         ("td3", {"hidden": (400, 0)}, r"hidden is \(400, 0\)"),
         ("td3", {"bins": 1}, "bins is 1"),
         ("td3", {"gradient_clip": 0.0}, "gradient_clip is 0.0"),
+        ("td3", {"action_penalty": -0.1}, "action_penalty is -0.1"),
         ("td3", {"policy_delay": 0}, "policy_delay is 0"),
         ("td3", {"target_noise": -0.1}, "target_noise is -0.1"),
     ],
@@ -132,7 +133,7 @@ def test_settings_of_another_algorithm_are_refused() -> None:
         build_algorithm("td3", 5, 3, settings=build_config("ddpg"))
 
 
-def test_defaults_are_the_papers() -> None:
+def test_defaults_are_the_papers_but_for_the_action_penalty() -> None:
     td3, ddpg = build_config("td3"), build_config("ddpg")
 
     assert dataclasses.asdict(td3) == {
@@ -141,6 +142,7 @@ def test_defaults_are_the_papers() -> None:
         "critic_lr": 3e-4,
         "tau": 0.005,
         "gradient_clip": None,
+        "action_penalty": 0.1,
         "bins": None,
         "policy_delay": 2,
         "target_noise": 0.2,

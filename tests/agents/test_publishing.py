@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.checkpoints.contract import Blob, CheckpointStoreUnavailable, Version
+from agents.checkpoints.contract import Blob, CheckpointConflict, CheckpointStoreUnavailable, Version
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.publishing import Publisher
 from tests.contracts.checkpoint_samples import learner_blob, policy_blob
@@ -123,7 +123,7 @@ def test_what_is_published_is_what_was_handed_over(make: Callable[..., Publisher
     publisher.close()
     latest = store.latest("run")
     assert latest is not None
-    assert latest.metadata == {"updates": 3, "metrics": {"loss": 1.0}}
+    assert latest.metadata == {"updates": 3, "metrics": {"loss": 1.0}, "learner": ""}
     _, blob = store.load("run", "learner")
     assert blob.metadata["updates"] == 3
 
@@ -198,3 +198,42 @@ def test_every_new_version_is_told(store: Slow) -> None:
     publish(publisher, 2)
     publisher.close()
     assert told == [1, 2]
+
+
+def told(store: Slow, *, holder: str, after: int) -> Publisher:
+    return Publisher(
+        store,
+        "run",
+        every_s=1000.0,
+        every_updates=None,
+        keep=5,
+        protected=list,
+        published=lambda version: None,
+        holder=holder,
+        after=after,
+    )
+
+
+def test_a_learner_that_was_replaced_meanwhile_never_overtakes_the_newer_one(store: Slow) -> None:
+    cut_off, heir = told(store, holder="first", after=0), told(store, holder="second", after=1)
+    cut_off.publish(policy_blob(1), learner_blob(1), {"updates": 1})
+    cut_off.wait()
+    heir.publish(policy_blob(2), learner_blob(2), {"updates": 2})
+    heir.close()
+
+    cut_off.publish(policy_blob(3), learner_blob(3), {"updates": 3})
+    with pytest.raises(CheckpointConflict, match="version 2 of run 'run' was published by second, this learner"):
+        cut_off.close()
+    newest = store.latest("run")
+    assert newest is not None
+    assert (newest.number, newest.metadata["learner"]) == (2, "second")
+
+
+def test_own_version_whose_answer_was_lost_is_no_conflict(store: Slow) -> None:
+    publisher = told(store, holder="first", after=0)
+    store.publish("run", policy_blob(1), learner_blob(1), {"learner": "first"})
+    publisher.publish(policy_blob(2), learner_blob(2), {"updates": 2})
+    publisher.close()
+    newest = store.latest("run")
+    assert newest is not None
+    assert newest.number == 2

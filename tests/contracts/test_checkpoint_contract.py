@@ -322,6 +322,32 @@ def test_retention_clears_old_leftovers_but_not_a_publication_in_progress(
     assert_equal_to_the_bit(store.load(RUN, "policy", 3)[1], policy_blob())
 
 
+@pytest.mark.parametrize("damage", [b"{", b"", None], ids=["broken", "empty", "manifest-gone"])
+def test_a_damaged_pointer_is_mended_and_the_run_goes_on(
+    store: VersionedCheckpoints, objects: Objects, damage: bytes | None
+) -> None:
+    published = [store.publish("run", policy_blob(n), learner_blob(n), {"n": n}) for n in (1, 2)]
+    if damage is None:
+        objects.delete("runs/run/versions/00000002/manifest.json")
+    else:
+        objects.put("runs/run/latest.json", damage)
+    with pytest.raises((CheckpointCorrupt, CheckpointMissing)):
+        store.latest("run")
+
+    whole = published[0] if damage is None else published[1]
+    assert store.mend("run") == whole
+    assert store.latest("run") == whole
+    assert store.mend("run") is None
+    assert store.publish("run", policy_blob(3), learner_blob(3), {}).number == 3
+
+
+def test_a_sound_or_missing_pointer_is_left_alone(store: VersionedCheckpoints) -> None:
+    assert store.mend("run") is None
+    version = store.publish("run", policy_blob(1), learner_blob(1), {})
+    assert store.mend("run") is None
+    assert store.latest("run") == version
+
+
 def test_a_negative_retention_is_refused(store: VersionedCheckpoints) -> None:
     with pytest.raises(ValueError, match="found last=-1"):
         store.retain(RUN, last=-1)
