@@ -104,7 +104,9 @@ def test_update_accepts_read_only_columns() -> None:
     for field in dataclasses.fields(Batch):
         getattr(batch, field.name).flags.writeable = False
 
-    build_algorithm("td3", 5, 3, settings={"hidden": (8,)}).update(batch)
+    algorithm = build_algorithm("td3", 5, 3, settings={"hidden": (8,)})
+    algorithm.update(batch)
+    assert algorithm.updates == 1
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,11 @@ def _flip_a_byte(objects: Objects, key: str) -> None:
     objects.put(key, bytes(data))
 
 
-def test_an_implementation_is_a_checkpoint_store(store: VersionedCheckpoints) -> None:
-    _: CheckpointStore = store
+def test_an_implementation_has_every_call_of_the_contract(store: VersionedCheckpoints) -> None:
+    _: CheckpointStore = store  # for mypy: the signatures agree
+    promised = [name for name in vars(CheckpointStore) if not name.startswith("_")]
+    assert "publish" in promised
+    assert [name for name in promised if not callable(getattr(store, name, None))] == []
 
 
 def test_a_published_version_is_the_latest_and_comes_back_to_the_bit(store: VersionedCheckpoints) -> None:

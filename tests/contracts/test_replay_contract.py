@@ -439,6 +439,9 @@ def test_float32_rounding_of_a_bound_is_no_reason_to_refuse(replay: Log) -> None
     writer = replay.writer("run", "w")
     writer.begin(START, reset_step(np.random.default_rng(1)))
     writer.add(_with(GOOD, excitation=np.array([0, 1 + 5e-7, -5e-7], np.float32)))
+    closed = writer.abort()
+    assert closed is not None
+    assert closed.length == 1
 
 
 def test_nothing_follows_the_end_of_an_episode(replay: Log) -> None:

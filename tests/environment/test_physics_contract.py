@@ -133,8 +133,10 @@ def test_an_excitation_of_another_shape_is_refused(physics: Physics, missing: in
 
 
 def test_the_whole_range_is_accepted(physics: Physics) -> None:
-    physics.step(np.zeros(len(physics.muscles)))
-    physics.step(np.ones(len(physics.muscles), np.float32))
+    lowest = physics.step(np.zeros(len(physics.muscles)))
+    highest = physics.step(np.ones(len(physics.muscles), np.float32))
+    assert np.isfinite(lowest).all()
+    assert np.isfinite(highest).all()
 
 
 def test_a_snapshot_says_when_it_was_taken_and_with_which_excitation(physics: Physics) -> None:

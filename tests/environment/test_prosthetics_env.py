@@ -71,12 +71,16 @@ def check_as_gymnasium_does(env: ProstheticsEnv) -> None:
     ],
 )
 def test_gymnasium_s_own_checker_is_content(settings: dict[str, Any]) -> None:
-    check_as_gymnasium_does(make(**settings))
+    env = make(**settings)
+    check_as_gymnasium_does(env)  # raises what it dislikes
+    assert env.observation_space.contains(env.reset(seed=1)[0])
 
 
 @pytest.mark.opensim
 def test_gymnasium_s_own_checker_is_content_with_the_real_body() -> None:
-    check_as_gymnasium_does(ProstheticsEnv())
+    env = ProstheticsEnv()
+    check_as_gymnasium_does(env)
+    assert env.observation_space.contains(env.reset(seed=1)[0])
 
 
 @pytest.mark.opensim
