@@ -88,8 +88,8 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
             killed = fleet.stop()
             with suppress(ReplayUnavailable):  # said below, by whoever counts
                 replay.event(options.name, "run", "run_stopped", killed=killed)
-        if _alone():
-            replay.close_abandoned(options.name)
+        if killed and _alone():
+            replay.close_abandoned(options.name)  # what the killed left open; others close their own
         seconds = time.monotonic() - started_s
         found = summaries.summarise(options.name, replay, store, folder, fleet, before, seconds)
         replay.close()
