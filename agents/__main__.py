@@ -135,12 +135,13 @@ def rollout(options: argparse.Namespace, stop: StopFlag) -> None:
 
 def explore(options: argparse.Namespace, stop: StopFlag) -> None:
     """Random actions until the run has the wanted number of timesteps."""
-    from agents.worker import Rollouts
+    from agents.worker import Collected, Rollouts
 
     with Session(options.run, options.process or f"{socket.gethostname()}-explorer") as session:
+        collected = Collected(session.replay, session.run.name)
         wanted = options.timesteps or session.config.replay.explore_timesteps
         work = Rollouts(session.run, session.config, session.replay, None, session.telemetry)
-        work.work(0, 1, stop, lambda: session.replay.counts(options.run).timesteps >= wanted)
+        work.work(0, 1, stop, lambda: collected() >= wanted)
 
 
 def learn(options: argparse.Namespace, stop: StopFlag) -> None:
@@ -170,6 +171,7 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
                 score_published(scorer, session.store, session.run.name, seeds, lambda: stop.wait(1.0))
                 return
             version, blob = session.store.load(session.run.name, "policy", options.version)
+            scorer.announce(version.number)
             policy = Policy.from_blob(blob, version=version.number)
             found = scorer.evaluate(policy, seeds).facts() | {"version": version.number, "physics": scorer.physics}
             print(json.dumps({"policy": found} | scorer.baselines(seeds), indent=2))

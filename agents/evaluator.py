@@ -14,6 +14,8 @@ from agents.replay.contract import ABORTED, EpisodeWriter, Replay
 log = logging.getLogger(__name__)
 
 EVALUATED = "evaluated"
+EVALUATING = "evaluating"
+"""Noted before a version is loaded to be scored, so that retention does not delete it meanwhile."""
 BASELINES = "baselines"
 
 

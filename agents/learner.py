@@ -101,13 +101,19 @@ class Learner:
         tensors = dict(blob.tensors)
         tensors |= {f"normaliser/{name}": array for name, array in self.normaliser.state_dict().items()}
         tensors |= {f"mirror/{name}": array for name, array in self.mirror.state_dict().items()}
-        return Blob(tensors, dict(blob.metadata) | {"sampling": self._generator.bit_generator.state})
+        facts = {"sampling": self._generator.bit_generator.state, "observation": self._contract.observation}
+        return Blob(tensors, dict(blob.metadata) | facts)
 
     def restore(self, blob: Blob, replay: Replay, run: str) -> None:
         """Takes a stored state, and refills the mirror from the log with what it held then.
 
         Raises: ValueError when the state is of another algorithm or size; LookupError when the log lost its episodes.
         """
+        if blob.metadata["observation"] != self._contract.observation:
+            raise ValueError(
+                f"the checkpoint was trained on observation {blob.metadata['observation']}, this code computes "
+                f"{self._contract.observation}; their numbers differ: train under another run name"
+            )
         self.algorithm.restore(blob)
         self.normaliser.load_state_dict(_under(blob, "normaliser/"))
         self.mirror.restore(_under(blob, "mirror/"), replay, run)

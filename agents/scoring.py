@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from agents.checkpoints.contract import (
     CheckpointStoreUnavailable,
 )
 from agents.config import RunConfig
-from agents.evaluator import BASELINES, EVALUATED, Stopped, describe, known_baselines, score
+from agents.evaluator import BASELINES, EVALUATED, EVALUATING, Stopped, describe, known_baselines, score
 from agents.exploration import NoExploration, UniformActions
 from agents.policy import ActingPolicy, Policy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay, Run
@@ -93,6 +93,10 @@ class Scorer:
                 return int(facts["version"])
         return 0
 
+    def announce(self, version: int) -> None:
+        """Notes that this version is about to be scored: it must stay until its score is known."""
+        self._replay.event(self._run.name, self._telemetry.process, EVALUATING, version=version)
+
     def refuse(self, version: int, error: Exception) -> None:
         """Notes that a version has no score, and why."""
         log.error("policy %d is not scored: %s", version, error)
@@ -129,7 +133,7 @@ def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Seq
         scorer.baselines(seeds)
         done = scorer.last_scored(seeds)
         while not wait():
-            found = _newest(store, run, done)
+            found = _newest(store, run, done, scorer.announce)
             if found is None:
                 continue
             done, blob = found
@@ -141,12 +145,13 @@ def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Seq
         log.info("stopped in the middle of an evaluation; it does not count")
 
 
-def _newest(store: CheckpointStore, run: str, done: int) -> tuple[int, Blob] | None:
-    """The newest published policy and its number, if it is another one than `done`."""
+def _newest(store: CheckpointStore, run: str, done: int, announce: Callable[[int], None]) -> tuple[int, Blob] | None:
+    """The newest published policy and its number, if it is another one than `done`; announced before it is loaded."""
     try:
         version = store.latest(run)
         if version is None or version.number == done:
             return None
+        announce(version.number)
         return version.number, store.load(run, "policy", version.number)[1]
     except (CheckpointMissing, CheckpointCorrupt, CheckpointStoreUnavailable) as error:
         log.warning("no checkpoint to score now: %s", error)

@@ -12,7 +12,7 @@ from typing import Any
 from agents.build import build_learner
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, Version
 from agents.config import RunConfig
-from agents.evaluator import EVALUATED
+from agents.evaluator import EVALUATED, EVALUATING
 from agents.learner import Feeder, Learner, Stop, train
 from agents.lease import Lease
 from agents.publishing import Publisher
@@ -57,7 +57,7 @@ def train_run(
             every_s=config.learner.publish_seconds,
             every_updates=config.learner.publish_updates,
             keep=config.learner.keep_versions,
-            protected=lambda: best_versions(replay, run.name),
+            protected=lambda: kept_versions(replay, run.name),
             published=published,
             holder=holder,
             after=newest.number if newest else 0,
@@ -108,6 +108,13 @@ def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, t
         )
     replay.event(run, telemetry.process, "learner_started", updates=0)
     return None
+
+
+def kept_versions(replay: Replay, run: str) -> Sequence[int]:
+    """What retention must keep: the best scored version for each simulator and set of seeds, and those being scored."""
+    # The last two announced: a background evaluator's and one started by hand.
+    scoring = {int(event["details"]["version"]) for event in replay.events(run, EVALUATING)[-2:]}
+    return sorted({*best_versions(replay, run), *scoring})
 
 
 def best_versions(replay: Replay, run: str) -> Sequence[int]:

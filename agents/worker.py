@@ -61,6 +61,22 @@ def _sleep(seconds: float, stop: Stop) -> None:
         time.sleep(0.05)
 
 
+class Collected:
+    """Control steps in the log that the learner will learn from: of finished episodes, without evaluations."""
+
+    def __init__(self, replay: Replay, run: str) -> None:
+        self._replay, self._run = replay, run
+        self._marks: dict[int, int] = {}
+        self._steps = 0
+
+    def __call__(self) -> int:
+        """The count of now; reads only what is new."""
+        for episode in self._replay.episodes_after(self._run, self._marks):
+            self._marks[episode.writer] = episode.id
+            self._steps += episode.length if episode.start.purpose != "evaluate" else 0
+        return self._steps
+
+
 class Rollouts:
     """What a worker does between its start and its stop."""
 

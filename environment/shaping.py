@@ -21,7 +21,7 @@ Quantity = Callable[[Array], Array]
 
 _LEAN_FREE_M, _LEAN_ABORT_M = 0.2, 0.45
 _HEADING_ABORT_RAD = np.pi / 3
-_KNEE_MIN_FLEXION_RAD, _KNEE_SCALE_RAD = 0.15, 0.3
+_KNEE_MIN_FLEXION_RAD, _KNEE_SCALE_RAD, _KNEE_ABORT_RAD = 0.15, 0.3, -0.2
 _HEAD_LOW_M, _HEAD_HIGH_M, _HEAD_ABORT_M = 1.45, 1.75, 1.2
 _FEET_MIN_WIDTH_M = 0.05
 _SLOWEST_M_PER_S = -0.3
@@ -128,6 +128,7 @@ def _below(quantity: Quantity, limit: float) -> Quantity:
 ABORT_RULES: Mapping[str, Callable[[StateLayout], Quantity]] = {
     "lean": lambda layout: _above(lean_m(layout), _LEAN_ABORT_M),
     "hips_square": lambda layout: _above(heading_error_rad(layout), _HEADING_ABORT_RAD),
+    "knees_bent": lambda layout: _below(knee_flexion_rad(layout), _KNEE_ABORT_RAD),
     "head_within_bounds": lambda layout: _below(head_height_m(layout), _HEAD_ABORT_M),
     "velocity": lambda layout: _below(forward_velocity_m_per_s(layout), _SLOWEST_M_PER_S),
 }

@@ -59,13 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"{options.name}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"{options.name}: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
 def up(options: argparse.Namespace) -> None:
     """Start the local services that `.env` asks for; makes `.env` at the first start."""
-    check_machine()
-    settings = Settings.load(create=True)
+    settings = _settings()
     started = ensure_up(settings)
     keep_up(settings)
     print("services started" if started else "services were up already")
@@ -88,6 +90,8 @@ def status(options: argparse.Namespace) -> None:
         print(json.dumps(found, indent=2))
         return
     _print_services(services)
+    if not found["runs"] and not all(service["up"] for service in services.values()):
+        print("the runs can be told when both are up")
     for name, run in found["runs"].items():
         counts = ", ".join(f"{count:,} {what}" for what, count in run["collections"].items())
         print(f"{name}: {run['task']}, {counts}, newest version {run['latest_version']}")
@@ -98,7 +102,6 @@ def run(options: argparse.Namespace) -> None:
     from infra.run import RunOptions
     from infra.run import run as run_here
 
-    check_machine()
     settings_given = [*options.set]
     if options.task:
         settings_given.append(f"environment.task={options.task}")
@@ -114,7 +117,7 @@ def run(options: argparse.Namespace) -> None:
         evaluator=not options.no_evaluator,
     )
     flag = stop_on_signals()
-    settings = Settings.load(create=True)
+    settings = _settings()
     with services_for_a_run(settings):
         run_here(asked, flag)
 
@@ -136,14 +139,22 @@ def compass(options: argparse.Namespace) -> None:
     print(Connections.from_environment().mongodb_uri)
 
 
+def _settings() -> Settings:
+    """Of this machine, filled in. Raises: Unfit before anything is written, SettingsError."""
+    Settings.load()  # first, because DATA_DIR may stand in .env
+    check_machine()
+    return Settings.load(create=True)
+
+
 def _runs() -> dict[str, Any]:
     from agents.build import open_replay, open_store
+    from infra.summary import newest_version
 
     connections = Connections.from_environment()
     replay, store = open_replay(connections), open_store(connections)
     found = {}
     for name in replay.runs():
-        counts, version = replay.counts(name), store.latest(name)
+        counts, version = replay.counts(name), newest_version(store, name)
         found[name] = {
             "task": replay.run(name).task,
             "collections": {
@@ -163,7 +174,8 @@ def _runs() -> dict[str, Any]:
 def _print_services(services: dict[str, dict[str, Any]]) -> None:
     for name, service in services.items():
         state = "up" if service["up"] else "down"
-        place = "elsewhere" if not service["local"] else f"port {service['port']}"
+        elsewhere = "elsewhere" if service["up"] else "not set up: `make up`, or name one in .env"
+        place = f"port {service['port']}" if service["local"] else elsewhere
         print(f"{name}: {state}, {place}")
 
 

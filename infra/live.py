@@ -74,7 +74,11 @@ def one_line(snapshot: Snapshot, explore_timesteps: int) -> str:
 def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
     """What people look at first."""
     counts, learner = snapshot.counts, snapshot.learner
-    exploring = f" (exploring, {explore_timesteps:,} wanted)" if counts.timesteps < explore_timesteps else ""
+    exploring = (
+        f" (exploring, {explore_timesteps:,} wanted)"
+        if learner.get("collected_timesteps", 0) < explore_timesteps
+        else ""
+    )
     shown = {
         "timesteps": f"{counts.timesteps:,}{exploring}",
         "episodes": f"{counts.episodes:,}",
@@ -82,6 +86,7 @@ def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
         "updates": f"{learner.get('updates', 0):,} at {learner.get('updates_per_s', 0.0):.0f}/s",
         "learner waited": _share(learner),
         "workers waited": f"{sum(status.get('waited_s', 0.0) for status in snapshot.workers.values()):.0f} s",
+        "returns": _returns(snapshot),
         "version": str(snapshot.version),
     }
     evaluated = snapshot.evaluated
@@ -91,6 +96,12 @@ def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
             f"{100 * evaluated['fall_rate']:.0f}% fell"
         )
     return shown
+
+
+def _returns(snapshot: Snapshot) -> str:
+    """Of each worker's newest episode."""
+    newest = [status["last_return"] for status in snapshot.workers.values() if "last_return" in status]
+    return f"{sum(newest) / len(newest):,.0f}" if newest else "-"
 
 
 def _share(learner: Mapping[str, Any]) -> str:

@@ -31,8 +31,8 @@ def check_machine(folder: str = ".data") -> None:
 
     Raises: Unfit.
     """
-    refuse(check_disk(os.environ.get("DATA_DIR") or folder, DATA_GB, "the data", "DATA_DIR"))
     refuse(check_writable(os.environ.get("DATA_DIR") or folder, "DATA_DIR"))
+    refuse(check_disk(os.environ.get("DATA_DIR") or folder, DATA_GB, "the data", "DATA_DIR"))
 
 
 def refuse(problem: Optional[str]) -> None:

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from agents.build import open_replay, open_store
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
 from agents.config import RunConfig, check_run_name, data_dir
 from agents.connections import Connections
-from agents.replay.contract import ReplayUnavailable
+from agents.replay.contract import Replay, ReplayUnavailable
 from agents.stopping import StopFlag
+from agents.telemetry import read_statuses
+from agents.worker import Collected
 from infra import summary as summaries
 from infra.fleet.local import LocalFleet, ProcessSpec
 from infra.live import View
@@ -74,18 +78,19 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
         connections = Connections.from_environment()
         replay, store = open_replay(connections, patience_s=_PATIENCE_S), open_store(connections)
         config = RunConfig.of(replay.run(options.name).config)
+        _close_abandoned(options.name, folder, replay)
         before = summaries.look_before(options.name, replay, store)
         started_s = time.monotonic()
         fleet = LocalFleet(folder, os.environ | _ONE_THREAD)
         replay.event(options.name, "run", "run_started", minutes=options.minutes, host=socket.gethostname())
         view = View(options.name, options.minutes)
         try:
-            for spec in processes(options, config, before.counts.timesteps):
+            for spec in processes(options, config, Collected(replay, options.name)()):
                 fleet.start(spec)
             with view:
                 _watch(options, config, fleet, Observer(options.name, replay, store, folder), view, stop)
         finally:
-            killed = fleet.stop()
+            killed = _stop(fleet)
             with suppress(ReplayUnavailable):  # said below, by whoever counts
                 replay.event(options.name, "run", "run_stopped", killed=killed)
         if killed and _alone():
@@ -93,23 +98,41 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
         seconds = time.monotonic() - started_s
         found = summaries.summarise(options.name, replay, store, folder, fleet, before, seconds)
         replay.close()
+    view.say(summaries.as_text(found))
     for path in (folder / "summary.json", *([options.summary] if options.summary else [])):
         summaries.save(found, path)
-    view.say(summaries.as_text(found))
     view.say(f"  saved      {folder / 'summary.json'}; curves: tensorboard --logdir {folder / 'tensorboard'}")
     return found
 
 
-def processes(options: RunOptions, config: RunConfig, timesteps: int) -> Iterator[ProcessSpec]:
-    """The children of a run that has `timesteps` already. Names carry the host: several machines may share a run."""
+def _stop(fleet: LocalFleet) -> list[str]:
+    """Stops everything, patiently; at once when Ctrl-C comes a second time."""
+    try:
+        return fleet.stop()
+    except KeyboardInterrupt:
+        return fleet.stop(grace_s=0.0)
+
+
+def _close_abandoned(run: str, folder: Path, replay: Replay) -> None:
+    """Closes what processes of earlier sessions left open, if nobody can be writing: a power cut takes them all."""
+    alive = [status for status in read_statuses(folder).values() if "ended" not in status]
+    if _alone() and not any(psutil.pid_exists(status["pid"]) for status in alive):
+        replay.close_abandoned(run)
+
+
+def processes(options: RunOptions, config: RunConfig, collected: int) -> Iterator[ProcessSpec]:
+    """The children of a run that has collected so many control steps already.
+
+    Names carry the host: several machines may share a run.
+    """
     host = socket.gethostname()
-    workers = options.workers or max(1, (os.cpu_count() or 2) - 1)
+    workers = options.workers or max(1, len(os.sched_getaffinity(0)) - 1)
     common = ("--run", options.name)
     for index in range(workers):
         name = f"worker-{index}.{host}"
         place = ("--worker", str(index), "--workers", str(workers))
         yield ProcessSpec(name, ("-m", "agents", "rollout", *common, "--process", name, *place))
-    if timesteps < config.replay.explore_timesteps:
+    if collected < config.replay.explore_timesteps:
         # The learner has nothing to do yet, so its core explores too.
         name = f"explorer.{host}"
         yield ProcessSpec(name, ("-m", "agents", "explore", *common, "--process", name))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.checkpoints.contract import CheckpointStore
+from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, Version
 from agents.replay.contract import Counts, Replay
 from agents.telemetry import read_statuses
 from infra.fleet.local import LocalFleet
@@ -27,9 +27,18 @@ class Before:
     """Of that checkpoint."""
 
 
+def newest_version(store: CheckpointStore, run: str) -> Version | None:
+    """The newest checkpoint, whatever became of the pointer: a damaged one is for the learner to mend."""
+    try:
+        return store.latest(run)
+    except (CheckpointCorrupt, CheckpointMissing):
+        versions = store.versions(run)
+        return versions[-1] if versions else None
+
+
 def look_before(run: str, replay: Replay, store: CheckpointStore) -> Before:
     """Counts of now."""
-    version = store.latest(run)
+    version = newest_version(store, run)
     updates = int(version.metadata["updates"]) if version else 0
     return Before(replay.counts(run), version.number if version else 0, updates)
 

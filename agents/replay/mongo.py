@@ -48,6 +48,10 @@ _GOING_AWAY = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or hands over while it executes a batch."""
 _REFUSED_CREDENTIALS = {13: "asks for credentials", 18: "refuses the credentials"}
 _LONGEST_PAUSE_S = 2.0
+_URI_HELP = (
+    "MONGODB_URI is not valid; needed mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with the special "
+    "characters of user and password percent-encoded"
+)
 _SELECTION_MS = 500
 """The driver's own wait for a server: short, so that the waiting is ours, and counted."""
 
@@ -272,6 +276,8 @@ class MongoReplay(Log):
 
 def _connect(uri: str, connect_s: float) -> MongoClient[Document]:
     try:
+        if not uri.startswith(("mongodb://", "mongodb+srv://")):
+            raise InvalidURI("no scheme")  # which the driver would take for a bare host name
         client: MongoClient[Document] = MongoClient(
             uri,
             tz_aware=True,
@@ -282,10 +288,7 @@ def _connect(uri: str, connect_s: float) -> MongoClient[Document]:
         )
     except (InvalidURI, ConfigurationError, ValueError):
         # The driver's message may quote a part of the URI that it took for something else than a password.
-        raise ReplayUnavailable(
-            "MONGODB_URI is not valid; needed mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with the special "
-            "characters of user and password percent-encoded"
-        ) from None
+        raise ReplayUnavailable(_URI_HELP) from None
     deadline = time.monotonic() + connect_s
     while True:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -50,8 +51,17 @@ class LogWriter:
     is away makes the worker wait instead of filling its memory or losing data."""
 
     def __init__(
-        self, storage: Storage, codec: TimestepCodec, *, run: str, worker: str, writer: int, batch: int
+        self,
+        storage: Storage,
+        codec: TimestepCodec,
+        *,
+        run: str,
+        worker: str,
+        writer: int,
+        batch: int,
+        write_every_s: float = 1.0,
     ) -> None:
+        """A killed worker loses what it had not written: at most `batch` timesteps, and at most `write_every_s` old."""
         if batch < 1:
             raise ValueError(f"batch: found {batch}, needed at least 1 timestep")
         self.writer = writer
@@ -62,6 +72,7 @@ class LogWriter:
         self._waited_before_s = storage.waited_s
         self._rows = codec.blank(batch)
         self._filled = 0
+        self._write_every_s, self._written_s = write_every_s, time.monotonic()
         self._tried = False
         """The rows may have reached the store already: an attempt was interrupted."""
         self._number = 0
@@ -97,7 +108,7 @@ class LogWriter:
         self._put(episode, timestep)
         episode.last = timestep
         episode.episode_return += float(timestep.reward)
-        if self._filled == len(self._rows):
+        if self._filled == len(self._rows) or time.monotonic() - self._written_s >= self._write_every_s:
             self._flush(episode)
 
     def end(self, *, ended: str, reward_terms: Mapping[str, float], step_ms_mean: float) -> Episode:
@@ -172,6 +183,7 @@ class LogWriter:
         again, self._tried = self._tried, True
         self._storage.insert_timesteps(self._rows[: self._filled], again=again)
         self._filled, self._tried = 0, False
+        self._written_s = time.monotonic()
 
     def _note_refusals(self, refused: Mapping[str, tuple[int, str]], *, episode: int | None) -> None:
         for reason, (count, message) in refused.items():

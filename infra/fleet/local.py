@@ -15,12 +15,6 @@ from agents.stopping import SUPERVISED
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
-_CALM_S = 60.0
-"""A process that lived this long starts again with the shortest pause."""
-_SILENT_S = 180.0
-"""A process whose status file is older hangs, and is killed. An OpenSim step takes milliseconds, seconds at worst."""
-
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:

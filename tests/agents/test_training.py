@@ -18,13 +18,13 @@ from agents.checkpoints.contract import Blob, CheckpointCorrupt, Version
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
-from agents.evaluator import EVALUATED
+from agents.evaluator import EVALUATED, EVALUATING
 from agents.lease import LeaseLost, RunIsTaken
 from agents.replay.contract import Replay, Run
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.telemetry import read_statuses
-from agents.training import best_versions, resume, train_run
+from agents.training import best_versions, kept_versions, resume, train_run
 from tests.runs import RUN, explore, fresh_learner, open_run, quiet_telemetry, small_config
 
 real_servers = [pytest.mark.mongo, pytest.mark.s3]
@@ -278,3 +278,12 @@ def test_the_best_version_is_the_best_among_scores_that_can_be_compared(replay: 
     evaluated(replay, 4, 9_000.0, physics="official")
     evaluated(replay, 5, 8_000.0, seeds=(7, 8))
     assert best_versions(replay, RUN) == [2, 4, 5]
+
+
+def test_a_version_that_is_being_scored_is_kept_beside_the_best(replay: MemoryReplay) -> None:
+    open_run(replay, small_config())
+    evaluated(replay, 1, 300.0)
+    evaluated(replay, 2, 200.0)
+    for version in (1, 2, 9, 15):
+        replay.event(RUN, "evaluator", EVALUATING, version=version)
+    assert kept_versions(replay, RUN) == [1, 9, 15]

@@ -20,14 +20,15 @@ from agents.build import create_run
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
-from agents.replay.contract import Replay, Run
+from agents.replay.contract import EpisodeStart, Purpose, Replay, Run
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.telemetry import read_statuses
-from agents.worker import Plans, Rollouts
+from agents.worker import Collected, Plans, Rollouts
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
 from environment.prosthetics import ProstheticsEnv
+from tests.contracts.replay_samples import sample_episode, sample_run, write_episode
 from tests.fakes import FakePhysics
 from tests.runs import RUN, fake_environment, fresh_learner, open_run, quiet_telemetry, small_config
 
@@ -78,6 +79,19 @@ def plans(run: Run, config: RunConfig, writer: int, count: int, version: int = 1
 def noise(plan: EpisodePlan) -> tuple[Any, ...]:
     plan.exploration.reset()
     return tuple(plan.exploration(np.zeros(4, np.float32)).tolist())
+
+
+def test_only_what_is_learned_from_counts_as_collected() -> None:
+    replay = MemoryReplay()
+    replay.open_run(sample_run())
+    collected = Collected(replay, "run")
+    assert collected() == 0
+    purposes: tuple[Purpose, ...] = ("explore", "evaluate", "train")
+    for purpose in purposes:
+        start = EpisodeStart(seed=1, policy_version=0, purpose=purpose)
+        write_episode(replay.writer("run", purpose), sample_episode(1, 7), start)
+    assert collected() == 14
+    assert collected() == 14
 
 
 def test_no_two_episodes_of_any_two_lives_share_a_seed(run: Run, config: RunConfig) -> None:

@@ -566,3 +566,26 @@ def test_counts_equal_a_count_by_hand(replay: Log) -> None:
     assert found.events == len(replay.events("run")) == 4
     assert found.aborted == 0
     assert replay.counts("nothing") == Counts(runs=0, episodes=0, timesteps=0, events=0, aborted=0)
+
+
+def test_an_open_episode_is_written_by_time_too_so_that_a_killed_worker_loses_a_second_of_it(replay: Log) -> None:
+    steps = sample_episode(1, 3, fall=False)
+    patient = LogWriter(
+        replay, replay._codec("run"), run="run", worker="w", writer=replay.claim_writer("run", "w"), batch=1000
+    )
+    hasty = LogWriter(
+        replay,
+        replay._codec("run"),
+        run="run",
+        worker="v",
+        writer=replay.claim_writer("run", "v"),
+        batch=1000,
+        write_every_s=0.0,
+    )
+    for writer in (patient, hasty):
+        writer.begin(START, steps[0])
+        for step in steps[1:]:
+            writer.add(step)
+    assert replay.last_timestep(patient.writer) is None
+    assert replay.last_timestep(hasty.writer) is not None
+    assert replay.counts("run").timesteps == len(steps)

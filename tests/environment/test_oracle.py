@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,14 @@ def assert_same_dictionary(ours: Any, theirs: Any, path: str = "") -> int:
 
 
 def compare_episode(
-    body: str, difficulty: int, *, seed: int, integrator: str, accuracy: float, limit: int | None = None
+    body: str,
+    difficulty: int,
+    *,
+    seed: int,
+    integrator: str,
+    accuracy: float,
+    limit: int | None = None,
+    mean_steps_between_changes: float = 300,
 ) -> tuple[int, int, str]:
     """Plays the same random binary actions in both; returns control steps, numbers compared per step, our ending."""
     from infra.bench.osim_rl_peer import osim_rl_environment
@@ -50,11 +59,18 @@ def compare_episode(
             max_steps=limit,
         )
     )
+    if mean_steps_between_changes != 300:
+        # osim-rl's own argument, which its reset leaves at 300.
+        draw = theirs.generate_new_targets
+        theirs.generate_new_targets = lambda: draw(poisson_lambda=mean_steps_between_changes)
+        schedule = partial(poisson_changes, mean_steps_between_changes=mean_steps_between_changes)
+        ours.task = replace(ours.task, schedule=schedule)
     _, info = ours.reset(seed=seed)
     description = theirs.reset(project=False, seed=seed)
     compared = assert_same_dictionary(without_round1_target(ours, difficulty), description)
     generator = np.random.default_rng(seed)
     steps = 0
+    targets_met = {tuple(ours.state[-3:])}
     action = np.zeros(ours.action_space.shape or (), np.float32)
     while info["ended"] is None:
         if steps % 4 == 0:
@@ -62,9 +78,11 @@ def compare_episode(
         _, reward, terminated, truncated, info = ours.step(action)
         description, expected, done, _ = theirs.step((action + 1) / 2, project=False)
         steps += 1
+        targets_met.add(tuple(ours.state[-3:]))
         assert_same_dictionary(without_round1_target(ours, difficulty), description)
         assert math.isclose(reward, expected, rel_tol=1e-9, abs_tol=1e-9)
         assert (terminated or truncated) == done
+    assert mean_steps_between_changes == 300 or len(targets_met) > 4
     return steps, compared, info["ended"]
 
 
@@ -94,9 +112,20 @@ def test_whole_episode_equals_osim_rl_at_the_fast_integrator(difficulty: int) ->
     assert steps > 50
 
 
+def test_whole_episode_with_many_changes_of_target_equals_osim_rl() -> None:
+    steps, _, ended = compare_episode(
+        "prosthetics", 1, seed=7, integrator="SemiExplicitEuler2", accuracy=1e-3, mean_steps_between_changes=12
+    )
+    assert ended == "fall"
+    assert steps > 50
+
+
+@pytest.mark.parametrize("difficulty", [0, 1])
 @pytest.mark.parametrize("body", ["intact", "prosthetics-planar", "intact-planar"])
-def test_other_bodies_equal_osim_rl(body: str) -> None:
-    steps, _, ended = compare_episode(body, 1, seed=3, integrator="SemiExplicitEuler2", accuracy=1e-3, limit=40)
+def test_other_bodies_equal_osim_rl(body: str, difficulty: int) -> None:
+    steps, _, ended = compare_episode(
+        body, difficulty, seed=3, integrator="SemiExplicitEuler2", accuracy=1e-3, limit=40
+    )
     assert (steps, ended) == (40, "time_limit")
 
 

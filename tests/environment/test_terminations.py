@@ -15,12 +15,14 @@ HOPELESS = {
     "hips_square": {"body_pos_rot/pelvis/y": 1.2},
     "head_within_bounds": {"body_pos/head/y": 1.1},
     "velocity": {"body_vel/pelvis/x": -0.4},
+    "knees_bent": {"joint_pos/knee_r/knee_angle_r": 0.25},
 }
 STILL_WELL = {
     "lean": {"body_pos/head/x": 0.4},
     "hips_square": {"body_pos_rot/pelvis/y": 0.9},
     "head_within_bounds": {"body_pos/head/y": 1.3},
     "velocity": {"body_vel/pelvis/x": -0.2},
+    "knees_bent": {"joint_pos/knee_r/knee_angle_r": 0.15},
 }
 
 

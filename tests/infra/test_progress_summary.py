@@ -16,8 +16,9 @@ import pytest
 from pymongo import MongoClient
 
 from agents.checkpoints.contract import CheckpointStore
-from agents.checkpoints.memory import MemoryCheckpoints
+from agents.checkpoints.memory import MemoryCheckpoints, MemoryObjects
 from agents.checkpoints.s3 import S3Checkpoints
+from agents.checkpoints.store import VersionedCheckpoints
 from agents.config import RunConfig
 from agents.evaluator import BASELINES, EVALUATED
 from agents.policy import Policy
@@ -29,7 +30,8 @@ from agents.training import train_run
 from infra.fleet.local import LocalFleet, ProcessSpec
 from infra.live import View, one_line, totals
 from infra.progress import Observer, Snapshot, evaluation_facts
-from infra.summary import Before, as_text, look_before, save, summarise
+from infra.summary import Before, as_text, look_before, newest_version, save, summarise
+from tests.contracts.checkpoint_samples import learner_blob, policy_blob
 from tests.runs import RUN, explore, fake_environment, open_run, quiet_telemetry, small_config
 
 SEEDS = (11, 22, 33)
@@ -322,3 +324,12 @@ def test_a_view_in_a_terminal_shows_every_process(
     shown = text.getvalue()
     for word in ("worker-0.here", "learner", "running", "88", "321", "fall", "ornstein_uhlenbeck 0.25"):
         assert word in shown, word
+
+
+def test_a_damaged_pointer_does_not_hide_the_newest_version() -> None:
+    objects = MemoryObjects()
+    store = VersionedCheckpoints(objects)
+    assert newest_version(store, "run") is None
+    version = store.publish("run", policy_blob(1), learner_blob(1), {"updates": 1})
+    objects.put("runs/run/latest.json", b"junk")
+    assert newest_version(store, "run") == version
