@@ -1,0 +1,141 @@
+"""Moves many bodies through time, each with step sizes of its own, some of them at once in the lanes of the processor.
+
+A lane takes the next body as soon as it has brought one to the end, so none waits for a slower neighbour. What happens
+to a body depends on nothing but itself.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from environment.physics.native.dynamics import derivatives
+from environment.physics.native.lanes import fma, load, select, store
+
+RUNNING, DONE, FAILED = 0, 1, 2
+_SAFETY, _EXPONENT, _LEAST_CHANGE, _MOST_CHANGE, _SMALLEST_STEP, _LARGEST_STEP = 0, 1, 2, 3, 4, 5
+
+
+@njit
+def integrate(zero, tables, method, bodies, lanes, run, work, skip, first, end, duration):
+    """Brings bodies `first` to `end` forward by `duration` seconds; a failed one stays where its last step led."""
+    upcoming = first
+    busy = 0
+    for lane in range(lanes):
+        taken = _take(bodies, method, run, lane, upcoming, end, duration)
+        upcoming, busy = upcoming + taken, busy + taken
+    while busy > 0:
+        for lane in range(lanes):
+            run.step[0, lane] = _step_size(run, lane)
+        _attempt(zero, tables, method, run, work, skip)
+        for lane in range(lanes):
+            _judge(method, run, lane)
+        _adopt(zero, method, run)
+        for lane in range(lanes):
+            if run.body[lane] >= 0 and run.status[lane] != RUNNING:
+                _give_back(bodies, run, lane)
+                taken = _take(bodies, method, run, lane, upcoming, end, duration)
+                upcoming, busy = upcoming + taken, busy + taken - 1
+
+
+@njit
+def _take(bodies, method, run, lane, body, end, duration):
+    """Puts a body into a lane and returns 1, or 0 when there is none left."""
+    if body >= end:
+        run.body[lane] = -1
+        run.remaining[lane] = 0.0
+        return 0
+    for row in range(len(run.y)):
+        run.y[row, lane] = bodies.y[body, row]
+        # The body's first step has length zero: it only finds the slope at the start.
+        run.slope[row, lane] = 0.0
+    for muscle in range(len(run.excitation)):
+        run.excitation[muscle, lane] = bodies.excitation[body, muscle]
+    run.body[lane] = body
+    run.status[lane] = RUNNING
+    run.fresh[lane] = 1
+    run.remaining[lane] = duration
+    run.preferred[lane] = bodies.step_size_s[body]
+    return 1
+
+
+@njit
+def _give_back(bodies, run, lane):
+    body = run.body[lane]
+    for row in range(len(run.y)):
+        bodies.y[body, row] = run.y[row, lane]
+    bodies.step_size_s[body] = run.preferred[lane]
+    bodies.failed[body] = 1 if run.status[lane] == FAILED else 0
+    bodies.evaluations[body] += run.evaluations[lane]
+    run.evaluations[lane] = 0
+
+
+@njit
+def _step_size(run, lane):
+    """The rest in equal steps of at most the preferred size; none for an idle lane or a fresh body."""
+    if run.body[lane] < 0 or run.fresh[lane] == 1:
+        return 0.0
+    steps = int(run.remaining[lane] / run.preferred[lane] + 0.999999)
+    return run.remaining[lane] / max(steps, 1)
+
+
+@njit
+def _attempt(zero, tables, method, run, work, skip):
+    """One step in every lane: run.trial is where it leads, run.error the mean square of its error over the allowed."""
+    numbers, stages = len(run.y), len(method.error)
+    h = load(zero, run.step, 0)
+    for stage in range(1, stages):
+        for row in range(numbers):
+            slope = zero
+            for earlier in range(stage):
+                weight = method.stage[stage, earlier]
+                if weight != 0.0:
+                    slope = fma(load(zero, run.slope, numbers * earlier + row), weight, slope)
+            store(run.trial, row, fma(h, slope, load(zero, run.y, row)))
+        derivatives(zero, tables, run.trial, run.excitation, skip, work, run.slope, numbers * stage)
+    total = zero
+    for row in range(numbers):
+        error = zero
+        for stage in range(stages):
+            error = fma(load(zero, run.slope, numbers * stage + row), method.error[stage], error)
+        error = error * method.scale[row]
+        total = fma(error, error, total)
+    store(run.error, 0, total * (h * h) * (1.0 / numbers))
+
+
+@njit
+def _judge(method, run, lane):
+    """Accepts or refuses the step of a lane, and chooses the next one's size."""
+    run.accepted[0, lane] = 0.0
+    if run.body[lane] < 0:
+        return
+    run.evaluations[lane] += len(method.error) - 1
+    if run.fresh[lane] == 1:
+        run.fresh[lane] = 0
+        run.accepted[0, lane] = 1.0
+        return
+    control = method.control
+    h, error = run.step[0, lane], run.error[0, lane]
+    change = control[_LEAST_CHANGE]
+    if error < 1e300:
+        change = control[_MOST_CHANGE]
+        if error > 1e-30:
+            change = min(change, max(control[_LEAST_CHANGE], control[_SAFETY] * error ** control[_EXPONENT]))
+    run.preferred[lane] = min(control[_LARGEST_STEP], h * change)
+    if error <= 1.0:
+        run.accepted[0, lane] = 1.0
+        run.remaining[lane] -= h
+        if run.remaining[lane] <= 1e-3 * control[_SMALLEST_STEP]:
+            run.status[lane] = DONE
+    elif run.preferred[lane] < control[_SMALLEST_STEP]:
+        run.status[lane] = FAILED
+
+
+@njit
+def _adopt(zero, method, run):
+    """Takes the accepted steps; the slope at their end is the next ones' at the start."""
+    numbers, last = len(run.y), len(method.error) - 1
+    accepted = load(zero, run.accepted, 0) > 0.0
+    for row in range(numbers):
+        store(run.y, row, select(accepted, load(zero, run.trial, row), load(zero, run.y, row)))
+        end = load(zero, run.slope, numbers * last + row)
+        store(run.slope, row, select(accepted, end, load(zero, run.slope, row)))

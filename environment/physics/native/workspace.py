@@ -1,0 +1,183 @@
+"""Scratch memory of one call: arrays of (rows, lanes), each row one number of the body in each lane."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from environment.physics.native.solve import INERTIA_ROWS
+from environment.physics.native.tables import Floats, Integers, Tables
+
+
+class Work(NamedTuple):
+    """What one evaluation of the equations of motion leaves behind. Ground's axes; places relative to `reference`."""
+
+    reference: Floats
+    """(3) origin of the first link, in ground."""
+    rotation: Floats
+    """(9 L)"""
+    position: Floats
+    """(3 L)"""
+    velocity: Floats
+    """(6 L) spatial, about the reference point."""
+    acceleration: Floats
+    """(6 L) the part without the dofs' accelerations, ground rising at 1 g."""
+    motion: Floats
+    """(6 D) spatial velocity per unit of a dof's speed."""
+    inertia: Floats
+    """(10 L), see solve.py; after solving, of the link and all that hangs on it."""
+    force: Floats
+    """(6 L) spatial force that a link still needs."""
+    push: Floats
+    """(D) generalised forces."""
+    mass: Floats
+    """(D D)"""
+    udot: Floats
+    """(D)"""
+    point: Floats
+    """(3 P) of muscle paths."""
+    point_slope: Floats
+    """(3 V) per unit of a moving point's coordinate."""
+    condition: Floats
+    """(C) 1 where it holds."""
+    direction: Floats
+    """(3 segments) unit vectors along the path."""
+    sphere: Floats
+    """(3 spheres) centres."""
+    contact: Floats
+    """(3 spheres) force."""
+    contact_point: Floats
+    """(3 spheres)"""
+    lifted: Floats
+    """(spheres) 1 where it is in the floor and not pushed."""
+    tendon: Floats
+    """(M) tendon force in N."""
+    cosine: Floats
+    """(M) of the pennation angle; 0 where the fibre is held at its minimum length."""
+    change: Floats
+    """(6 L) the dofs' part of the links' accelerations."""
+    matrix: Floats
+    """(9) scratch."""
+    record: Floats
+    """(S) the whole state."""
+
+
+def workspace(tables: Tables, size: int, width: int) -> Work:
+    """Scratch memory for a model with `size` numbers in its whole state, in `width` lanes."""
+    links, dofs = len(tables.skeleton.parent), len(tables.skeleton.dof_link)
+    paths, spheres = tables.paths, len(tables.contacts.sphere_link)
+    muscles = len(tables.muscles.max_isometric_force_n)
+    rows = {
+        "reference": 3,
+        "rotation": 9 * links,
+        "position": 3 * links,
+        "velocity": 6 * links,
+        "acceleration": 6 * links,
+        "motion": 6 * dofs,
+        "inertia": INERTIA_ROWS * links,
+        "force": 6 * links,
+        "push": dofs,
+        "mass": dofs * dofs,
+        "udot": dofs,
+        "point": 3 * len(paths.point_link),
+        "point_slope": 3 * len(paths.moving_point),
+        "condition": len(paths.condition_dof),
+        "direction": 3 * len(paths.segment_from),
+        "sphere": 3 * spheres,
+        "contact": 3 * spheres,
+        "contact_point": 3 * spheres,
+        "lifted": spheres,
+        "tendon": muscles,
+        "cosine": muscles,
+        "change": 6 * links,
+        "matrix": 9,
+        "record": size,
+    }
+    return Work(**{name: np.zeros((number, width)) for name, number in rows.items()})
+
+
+class Run(NamedTuple):
+    """The bodies in the lanes on their way through time."""
+
+    y: Floats
+    """(2 D + 2 M, lanes)"""
+    trial: Floats
+    """(2 D + 2 M, lanes) a stage's state; after the last stage, the step's result."""
+    slope: Floats
+    """(stages (2 D + 2 M), lanes)"""
+    excitation: Floats
+    """(M, lanes)"""
+    step: Floats
+    """(1, lanes) seconds that are tried."""
+    error: Floats
+    """(1, lanes) mean square of the step's error over the allowed one."""
+    accepted: Floats
+    """(1, lanes) 1 or 0."""
+    preferred: Floats
+    """(lanes,) step size, s."""
+    remaining: Floats
+    """(lanes,) s."""
+    body: Integers
+    """(lanes,) number of the body in the lane, -1 when idle."""
+    status: Integers
+    """(lanes,)"""
+    fresh: Integers
+    """(lanes,) 1: its slope at the start is not known yet."""
+    evaluations: Integers
+    """(lanes,) of the right-hand side, for this body."""
+
+
+def running(tables: Tables, stages: int, width: int) -> Run:
+    """Room for `width` bodies."""
+    muscles = len(tables.muscles.max_isometric_force_n)
+    numbers = 2 * len(tables.skeleton.dof_link) + 2 * muscles
+    return Run(
+        y=np.zeros((numbers, width)),
+        trial=np.zeros((numbers, width)),
+        slope=np.zeros((stages * numbers, width)),
+        excitation=np.zeros((muscles, width)),
+        step=np.zeros((1, width)),
+        error=np.zeros((1, width)),
+        accepted=np.zeros((1, width)),
+        preferred=np.zeros(width),
+        remaining=np.zeros(width),
+        body=np.zeros(width, np.int64),
+        status=np.zeros(width, np.int64),
+        fresh=np.zeros(width, np.int64),
+        evaluations=np.zeros(width, np.int64),
+    )
+
+
+class Bodies(NamedTuple):
+    """Many bodies between two calls."""
+
+    y: Floats
+    """(bodies, 2 D + 2 M)"""
+    ydot: Floats
+    """(bodies, 2 D + 2 M) at `y`."""
+    excitation: Floats
+    """(bodies, M)"""
+    step_size_s: Floats
+    """(bodies,) that the integrator would take next."""
+    failed: Integers
+    """(bodies,) 1 where the last call could not finish."""
+    evaluations: Integers
+    """(bodies,) of the right-hand side so far."""
+    state: Floats
+    """(bodies, S) the whole state, see `layout.py`."""
+
+
+def bodies(tables: Tables, number: int, size: int) -> Bodies:
+    """Room for `number` bodies with `size` numbers in their whole state."""
+    muscles = len(tables.muscles.max_isometric_force_n)
+    numbers = 2 * len(tables.skeleton.dof_link) + 2 * muscles
+    return Bodies(
+        y=np.zeros((number, numbers)),
+        ydot=np.zeros((number, numbers)),
+        excitation=np.zeros((number, muscles)),
+        step_size_s=np.zeros(number),
+        failed=np.zeros(number, np.int64),
+        evaluations=np.zeros(number, np.int64),
+        state=np.zeros((number, size)),
+    )
