@@ -5,6 +5,7 @@
     rollout    a rollout worker
     learn      the learner
     evaluate   score published checkpoints, in the background or one of them once
+    resimulate play stored episodes on the reference physics and tell how far they come apart
 
 The services are those that `.env` and the environment name (see `.env.example`); `python -m infra up` starts local
 ones. `python -m infra run` starts all of these processes together.
@@ -38,6 +39,8 @@ from agents.policy import PolicyMismatch
 from agents.replay.contract import ReplayUnavailable
 from agents.stopping import StopFlag, stop_on_signals
 from agents.telemetry import Telemetry, set_up_logging
+from environment.config import PHYSICS
+from environment.physics.settings import INTEGRATORS
 
 log = logging.getLogger(__name__)
 
@@ -173,8 +176,37 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
             version, blob = session.store.load(session.run.name, "policy", options.version)
             scorer.announce(version.number)
             policy = Policy.from_blob(blob, version=version.number)
-            found = scorer.evaluate(policy, seeds).facts() | {"version": version.number, "physics": scorer.physics}
+            found = scorer.evaluate(policy, seeds).facts() | {"version": version.number}
             print(json.dumps({"policy": found} | scorer.baselines(seeds), indent=2))
+
+
+def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Plays stored episodes on the reference physics and tells how far the two come apart."""
+    from agents import divergence
+    from agents import resimulation as loop
+    from agents.build import build_resimulator
+
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {options.json.absolute().parent} to write {options.json.name} in")
+    names = ("physics", "integrator", "accuracy", "stale_controls")
+    with Session(options.run, options.process or f"resimulator.{socket.gethostname()}") as session:
+        stored = session.replay.episodes_after(options.run, {})
+        chosen = loop.select(stored, options.episodes, options.by, options.ids or ())
+        reference = {name: getattr(options, name) for name in names}
+        found: list[loop.Divergence | loop.Refused] = []
+        with closing(build_resimulator(session.config, session.run, **reference)) as resimulator:
+            print(divergence.HEADER)
+            for item in loop.resimulate(session.replay, chosen, resimulator, stop):
+                found.append(item)
+                print(divergence.row(item), flush=True)
+                session.telemetry.status(resimulated=len(found), wanted=len(chosen))
+            document = divergence.as_document(options.run, resimulator.physics, found)
+        print(divergence.as_text(document["summary"]))
+        if options.json:
+            options.json.write_text(json.dumps(document, indent=2) + "\n")
+        session.replay.event(options.run, session.telemetry.process, "resimulated", **document["summary"])
+        if not document["episodes"] and not stop():
+            raise ValueError(f"no episode of run {options.run!r} was compared: {len(chosen)} chosen, see above")
 
 
 def _refuse_other_settings(run: str, stored: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -225,7 +257,28 @@ def _parser() -> argparse.ArgumentParser:
         "--official", action="store_true", help="integrate as osim-rl does: comparable with the challenge"
     )
     scoring.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="of the episodes")
+    _choose_episodes(command(resimulate))
     return parser
+
+
+def _choose_episodes(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--episodes", type=_positive, default=10, metavar="N", help="how many (default: %(default)s)")
+    which = added.add_mutually_exclusive_group()
+    for by, of in (("newest", "that finished last (default)"), ("worst", "of lowest return"), ("best", "of highest")):
+        which.add_argument(f"--{by}", dest="by", action="store_const", const=by, default="newest", help=f"those {of}")
+    which.add_argument("--ids", type=int, nargs="+", metavar="ID", help="these episodes")
+    added.add_argument("--physics", choices=PHYSICS, default="opensim", help="the reference (default: %(default)s)")
+    added.add_argument("--integrator", choices=INTEGRATORS, default="RungeKuttaMerson", help="default: %(default)s")
+    added.add_argument("--accuracy", type=float, default=5e-5, metavar="A", help="default: osim-rl's, %(default)s")
+    added.add_argument("--stale-controls", action="store_true", help="with osim-rl's fault, as official scores have it")
+    added.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} must be at least 1")
+    return number
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +22,15 @@ from agents.policy import PolicyContract
 from agents.replay.contract import Replay, Run
 from agents.replay.mirror import Mirror
 from agents.replay.mongo import MongoReplay
+from agents.resimulation import Resimulator
 from environment import targets
 from environment.config import EnvironmentConfig
 from environment.observations import Observation, observation
+from environment.physics.build import build_physics
 from environment.prosthetics import ProstheticsEnv
+from environment.rewards import TASK_REWARDS, shaped
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
+from environment.tasks import task
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +118,33 @@ def build_environment(config: EnvironmentConfig, run: Run) -> ProstheticsEnv:
 
 def evaluation_environment(config: RunConfig, run: Run) -> ProstheticsEnv:
     """The run's task without shaping and early aborts; integrated as osim-rl does it if the configuration says so."""
+    return build_environment(_scored(config), run)
+
+
+def confirming_environment(config: RunConfig, run: Run) -> ProstheticsEnv | None:
+    """The same on the physics that decides what is best; None where `evaluation_environment` is on it already."""
+    scored, reference = _scored(config), config.evaluation.confirm_physics
+    if scored.physics == reference:
+        return None
+    return build_environment(dataclasses.replace(scored, physics=reference), run)
+
+
+def _scored(config: RunConfig) -> EnvironmentConfig:
     plain = dataclasses.replace(config.environment, shaping={}, aborts=())
-    return build_environment(plain.official() if config.evaluation.official else plain, run)
+    return plain.official() if config.evaluation.official else plain
+
+
+def build_resimulator(config: RunConfig, run: Run, **physics: Any) -> Resimulator:
+    """Plays the run's stored episodes on another physics, by the run's own reward.
+
+    Args:
+        physics: Those of `EnvironmentConfig` that name it: physics, integrator, accuracy, stale_controls.
+
+    Raises: ValueError when that physics does not fit what the run stores.
+    """
+    layout = layout_of(run)
+    reward = shaped(TASK_REWARDS[task(run.task).reward](layout), layout, config.environment.shaping)
+    return Resimulator(run, reward, build_physics(dataclasses.replace(config.environment, **physics)))
 
 
 def build_mirror(config: RunConfig, run: Run) -> Mirror:

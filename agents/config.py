@@ -23,7 +23,7 @@ from typing import Any
 from agents.ddpg import CONFIGS
 from agents.exploration import ExplorationConfig
 from agents.plain import ConfigError, from_plain, to_plain, with_settings
-from environment.config import EnvironmentConfig
+from environment.config import PHYSICS, EnvironmentConfig
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -130,8 +130,17 @@ class EvaluationConfig:
     """Of the noise-free episodes; the first three are the challenge grader's."""
     official: bool = False
     """Integrate as osim-rl does (slower, comparable with the challenge) instead of as the rollouts do."""
+    confirm_physics: str = "opensim"
+    """A version that beats the best so far is played again on this physics, whose scores alone decide what is best.
+    Nothing is played twice where versions are scored on it anyway."""
+    confirm_episodes: int = 3
+    """Of the seeds, from the first, those that confirm. 1,000 steps take OpenSim some 15 seconds."""
 
     def __post_init__(self) -> None:
+        if self.confirm_physics not in PHYSICS:
+            raise ValueError(f"confirm_physics={self.confirm_physics!r} is unknown; there are {', '.join(PHYSICS)}")
+        if self.confirm_episodes < 1:
+            raise ValueError(f"confirm_episodes={self.confirm_episodes} must be at least 1; nothing would ever be best")
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError(f"evaluation seeds {list(self.seeds)} must be different ones, at least one")
         if not all(0 <= seed < 2**32 for seed in self.seeds):

@@ -1,4 +1,7 @@
-"""LOOP 3: checkpoint -> noise-free episodes on fixed seeds -> score, beside the baselines on the same seeds."""
+"""LOOP 3: checkpoint -> noise-free episodes on fixed seeds -> score, beside the baselines on the same seeds.
+
+What of these scores may be called best is told in `confirmation.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,9 @@ EVALUATED = "evaluated"
 EVALUATING = "evaluating"
 """Noted before a version is loaded to be scored, so that retention does not delete it meanwhile."""
 BASELINES = "baselines"
+CONFIRMED = "confirmed"
+NOT_CONFIRMED = "not_confirmed"
+"""A score that beat the best so far was played again on the reference physics: it is best there too, or it is not."""
 
 
 class Stopped(Exception):

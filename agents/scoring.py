@@ -1,16 +1,19 @@
-"""The evaluator process: scores published checkpoints in the background, beside the baselines on the same seeds."""
+"""The evaluator process: scores published checkpoints in the background, beside the baselines on the same seeds, and
+has every new best confirmed by the reference physics."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from agents.actor import Stop
 from agents.baselines import Score, blind_walking, standing
-from agents.build import contract_of, evaluation_environment
+from agents.build import confirming_environment, contract_of, evaluation_environment
 from agents.checkpoints.contract import (
     Blob,
     CheckpointCorrupt,
@@ -19,7 +22,18 @@ from agents.checkpoints.contract import (
     CheckpointStoreUnavailable,
 )
 from agents.config import RunConfig
-from agents.evaluator import BASELINES, EVALUATED, EVALUATING, Stopped, describe, known_baselines, score
+from agents.confirmation import Evaluation, Facts, best_evaluation, comparable, deciding, engine
+from agents.evaluator import (
+    BASELINES,
+    CONFIRMED,
+    EVALUATED,
+    EVALUATING,
+    NOT_CONFIRMED,
+    Stopped,
+    describe,
+    known_baselines,
+    score,
+)
 from agents.exploration import NoExploration, UniformActions
 from agents.policy import ActingPolicy, Policy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay, Run
@@ -32,7 +46,7 @@ _POLL_S = 1.0
 
 
 class Scorer:
-    """Scores policies of one run in one environment."""
+    """Scores policies of one run in one environment, and confirms the best of them in another."""
 
     def __init__(
         self,
@@ -42,16 +56,27 @@ class Scorer:
         telemetry: Telemetry,
         stop: Stop,
         environment: ProstheticsEnv | None = None,
+        confirming: ProstheticsEnv | None = None,
     ) -> None:
-        """Builds the environment that `config` scores in, unless one is given."""
+        """Builds the environments that `config` scores and confirms in, unless `environment` is given.
+
+        Without `confirming` beside it the scores in `environment` decide by themselves.
+        """
         self._run, self._config, self._replay, self._telemetry, self._stop = run, config, replay, telemetry, stop
         self._environment = environment or evaluation_environment(config, run)
+        # Built at the start: a reference that does not fit this run must fail loudly, not at the first good score.
+        self._confirming = confirming if environment else confirming_environment(config, run)
         self._writer: EpisodeWriter = replay.writer(run.name, telemetry.process, batch=config.replay.write_batch)
         self.contract = contract_of(run, config)
 
     @property
     def physics(self) -> str:
         return self._environment.physics.name
+
+    @property
+    def reference(self) -> str:
+        """Name of the physics whose scores decide what is best."""
+        return self._confirming.physics.name if self._confirming else self.physics
 
     def baselines(self, seeds: Sequence[int]) -> dict[str, dict[str, object]]:
         """Random (simulated), standing and blind walking (ideal) on these seeds; noted with the run, made once.
@@ -63,7 +88,7 @@ class Scorer:
             return known
         generator = np.random.default_rng(0)
         policy = RandomPolicy(self.contract, generator)
-        random = self._play(policy, seeds, "random", UniformActions(generator))
+        random = self._play(self._environment, policy, seeds, "random", UniformActions(generator))
         found = {
             "random": random.facts(),
             "standing": standing(self._environment, seeds).facts(),
@@ -72,25 +97,63 @@ class Scorer:
         self._replay.event(self._run.name, self._telemetry.process, BASELINES, physics=self.physics, **found)
         return found
 
-    def evaluate(self, policy: ActingPolicy, seeds: Sequence[int]) -> Score:
-        """Plays `policy` without noise and notes its score with the run. Raises: Stopped, PolicyMismatch."""
+    def evaluate(self, policy: ActingPolicy, seeds: Sequence[int]) -> Evaluation:
+        """Plays `policy` without noise and notes its score with the run; a new best is played on the reference too.
+
+        Stopped in the middle of either, nothing is noted, so that the version is scored again at the next start.
+
+        Raises: Stopped, PolicyMismatch.
+        """
         policy.check(self.contract)
         started_s = time.monotonic()
-        found = self._play(policy, seeds, f"policy {policy.version}", NoExploration())
-        facts = found.facts() | {"version": policy.version, "physics": self.physics, "task": self._run.task}
+        name = f"policy {policy.version}"
+        found = self._play(self._environment, policy, seeds, name, NoExploration())
+        evaluation = self._confirm(Evaluation(found, self.physics, self.reference), policy, seeds)
+        facts = evaluation.facts() | {"version": policy.version, "task": self._run.task}
         facts["seconds"] = time.monotonic() - started_s
-        self._replay.event(self._run.name, self._telemetry.process, EVALUATED, **facts)
+        self._note(facts)
+        return evaluation
+
+    def _confirm(self, evaluation: Evaluation, policy: ActingPolicy, seeds: Sequence[int]) -> Evaluation:
+        """The same with the score on the reference, if this one beats the best so far. Raises: Stopped."""
+        if self._confirming is None:
+            return evaluation
+        best = self._best(evaluation.facts())
+        if best is not None and not evaluation.score.mean > best["mean"]:
+            return evaluation
+        fewer = seeds[: self._config.evaluation.confirm_episodes]
+        log.info("policy %d beats the best so far and is played on %s", policy.version, self.reference)
+        found = self._play(self._confirming, policy, fewer, f"policy {policy.version}", NoExploration())
+        counting = None if best is None else deciding(best)
+        return replace(evaluation, confirmation=found, best_before=None if counting is None else counting["mean"])
+
+    def _best(self, like: Facts) -> Facts | None:
+        """The best evaluation of the run so far that can be compared with this one."""
+        wanted = comparable(like)
+        noted = (event["details"] for event in self._replay.events(self._run.name, EVALUATED))
+        return best_evaluation(facts for facts in noted if comparable(facts) == wanted)
+
+    def _note(self, facts: dict[str, Any]) -> None:
+        """Tells of a score: its document, the verdict on a candidate as an event of its own, status and curves."""
+        run, process, confirmation = self._run.name, self._telemetry.process, facts["confirmation"]
+        self._replay.event(run, process, EVALUATED, **facts)
+        if confirmation:
+            kind = CONFIRMED if confirmation["confirmed"] else NOT_CONFIRMED
+            kept = ("physics", "mean", "spread", "fall_rate", "mean_length", "seeds")
+            both = {"candidate": {name: facts[name] for name in kept}, "reference": confirmation}
+            self._replay.event(run, process, kind, version=facts["version"], **both)
+            log.info("policy %d is %s", facts["version"], kind.replace("_", " "))
         self._telemetry.status(evaluated=facts)
-        names = ("mean", "spread", "fall_rate", "mean_length")
-        self._telemetry.scalars({f"evaluation/{name}": float(str(facts[name])) for name in names}, policy.version)
-        return found
+        for prefix, scored in (("evaluation", facts), ("confirmation", confirmation or {})):
+            names = [name for name in ("mean", "spread", "fall_rate", "mean_length") if name in scored]
+            self._telemetry.scalars({f"{prefix}/{name}": float(scored[name]) for name in names}, facts["version"])
 
     def last_scored(self, seeds: Sequence[int]) -> int:
-        """The version that an evaluator of this run scored last, alike in physics and seeds; 0 if none."""
+        """The version that an evaluator of this run scored last, alike in physics, seeds and reference; 0 if none."""
+        wanted = comparable({"physics": self.physics, "seeds": seeds, "reference": self.reference})
         for event in reversed(self._replay.events(self._run.name, EVALUATED)):
-            facts = event["details"]
-            if facts["physics"] == self.physics and facts["seeds"] == list(seeds):
-                return int(facts["version"])
+            if comparable(event["details"]) == wanted:
+                return int(event["details"]["version"])
         return 0
 
     def announce(self, version: int) -> None:
@@ -105,12 +168,22 @@ class Scorer:
         )
 
     def close(self) -> None:
-        """Frees the simulator."""
+        """Frees the simulators."""
         self._environment.close()
+        if self._confirming:
+            self._confirming.close()
 
     def _play(
-        self, policy: ActingPolicy, seeds: Sequence[int], name: str, exploration: NoExploration | UniformActions
+        self,
+        environment: ProstheticsEnv,
+        policy: ActingPolicy,
+        seeds: Sequence[int],
+        name: str,
+        exploration: NoExploration | UniformActions,
     ) -> Score:
+        physics = environment.physics.name
+        name = f"{name} on {engine(physics)}"
+
         def progress(so_far: Score) -> None:
             self._telemetry.status(evaluating=name, episodes_done=len(so_far.returns), episodes_wanted=len(seeds))
 
@@ -118,8 +191,8 @@ class Scorer:
             self._telemetry.beat()  # an episode takes minutes on a busy machine; silence would look like a hang
             return self._stop()
 
-        environment, writer = self._environment, self._writer
-        found = score(environment, policy, writer, seeds, self.physics, stop_and_beat, lambda: exploration, progress)
+        progress(Score((), (), (), ()))
+        found = score(environment, policy, self._writer, seeds, physics, stop_and_beat, lambda: exploration, progress)
         log.info("%s", describe(name, found))
         return found
 

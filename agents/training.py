@@ -6,12 +6,13 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from agents.build import build_learner
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, Version
 from agents.config import RunConfig
+from agents.confirmation import Facts, best_evaluation, comparable
 from agents.evaluator import EVALUATED, EVALUATING
 from agents.learner import Feeder, Learner, Stop, train
 from agents.lease import Lease
@@ -118,11 +119,8 @@ def kept_versions(replay: Replay, run: str) -> Sequence[int]:
 
 
 def best_versions(replay: Replay, run: str) -> Sequence[int]:
-    """The evaluated version with the highest mean return, one for each simulator and set of seeds."""
-    best: dict[tuple[str, ...], tuple[float, int]] = {}
+    """The best version by what decides (see `confirmation.py`), one for each simulator, reference and set of seeds."""
+    groups: dict[Hashable, list[Facts]] = {}
     for event in replay.events(run, EVALUATED):
-        facts = event["details"]
-        alike = (facts["physics"], *map(str, facts["seeds"]))
-        scored = float(facts["mean"]), int(facts["version"])
-        best[alike] = max(best.get(alike, scored), scored)
-    return sorted({version for _, version in best.values()})
+        groups.setdefault(comparable(event["details"]), []).append(event["details"])
+    return sorted({int(best["version"]) for alike in groups.values() if (best := best_evaluation(alike)) is not None})

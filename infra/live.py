@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from agents.confirmation import scores_text
 from infra.fleet.local import LocalFleet
 from infra.progress import Snapshot
 
@@ -92,8 +93,7 @@ def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
     evaluated = snapshot.evaluated
     if evaluated:
         shown["evaluation"] = (
-            f"version {evaluated['version']}: {evaluated['mean']:,.0f} ± {evaluated['spread']:,.0f}, "
-            f"{100 * evaluated['fall_rate']:.0f}% fell"
+            f"version {evaluated['version']}: {scores_text(evaluated)}, {100 * evaluated['fall_rate']:.0f}% fell"
         )
     return shown
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.checkpoints.contract import CheckpointStore
+from agents.confirmation import best_evaluation, comparable
 from agents.evaluator import BASELINES, EVALUATED, known_baselines
 from agents.replay.contract import Counts, Replay
 from agents.telemetry import read_statuses
@@ -81,12 +82,10 @@ def evaluation_facts(replay: Replay, run: str) -> dict[str, Any]:
         noted = replay.events(run, BASELINES)
         baselines = dict(noted[-1]["details"]) if noted else None
     # Scores of different simulators or seeds are not comparable.
-    alike = [
-        facts for facts in evaluations if all(facts[name] == evaluations[-1][name] for name in ("physics", "seeds"))
-    ]
+    best = best_evaluation(facts for facts in evaluations if comparable(facts) == comparable(evaluations[-1]))
     return {
         "evaluations": len(evaluations),
         "newest": dict(newest) if newest else None,
-        "best": dict(max(alike, key=lambda facts: float(facts["mean"]))) if evaluations else None,
+        "best": dict(best) if best else None,
         "baselines": baselines,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, Version
+from agents.confirmation import scores_text
 from agents.replay.contract import Counts, Replay
 from agents.telemetry import read_statuses
 from infra.fleet.local import LocalFleet
@@ -132,10 +133,8 @@ def as_text(summary: Mapping[str, Any]) -> str:
 
 
 def _score(facts: Mapping[str, Any]) -> str:
-    return (
-        f"{facts['mean']:,.0f} ± {facts['spread']:,.0f} over {facts['episodes']} seeds, "
-        f"{100 * facts['fall_rate']:.0f}% fell, {facts['mean_length']:.0f} steps"
-    )
+    scores = scores_text(facts, seeds=True)
+    return f"{scores}, {100 * facts['fall_rate']:.0f}% fell, {facts['mean_length']:.0f} steps"
 
 
 def _span(versions: list[int]) -> str:

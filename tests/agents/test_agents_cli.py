@@ -24,7 +24,7 @@ from tests.contracts.replay_samples import sample_run
 from tests.runs import open_run, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("create", "rollout", "explore", "learn", "evaluate")
+COMMANDS = ("create", "rollout", "explore", "learn", "evaluate", "resimulate")
 
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -144,6 +144,21 @@ def test_a_missing_file_is_named_and_not_its_error_number(agents: Command, monke
 
     monkeypatch.setattr("agents.__main__.load_config", absent)
     assert agents("create", "--run", "x").sentence() == "create: [Errno 2] No such file or directory: 'gait.osim'"
+
+
+def test_a_report_is_not_made_for_a_folder_that_is_not_there(agents: Command, tmp_path: Path) -> None:
+    text = agents("resimulate", "--run", "x", "--json", str(tmp_path / "absent" / "found.json")).sentence()
+    assert text == f"resimulate: no folder {tmp_path / 'absent'} to write found.json in"
+
+
+@pytest.mark.parametrize("arguments", [("--episodes", "0"), ("--worst", "--ids", "1"), ("--integrator", "Euler")])
+def test_a_resimulation_of_nothing_known_is_refused(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _parser().parse_args(["resimulate", "--run", "x", *arguments])
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
 
 
 @pytest.fixture

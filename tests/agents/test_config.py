@@ -54,7 +54,7 @@ CHANGED: dict[str, Any] = {
         "reward_offset": -8.0,
         "lease_seconds": 6.0,
     },
-    "evaluation": {"seeds": [0, 4294967295], "official": True},
+    "evaluation": {"seeds": [0, 4294967295], "official": True, "confirm_episodes": 2},
 }
 
 
@@ -184,6 +184,8 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
         ("learner.lease_seconds=4", "at least 5"),
         ("learner.lease_seconds=NaN", "at least 5"),
         ("evaluation.seeds=[]", "at least one"),
+        ("evaluation.confirm_physics=mujoco", "confirm_physics='mujoco' is unknown; there are"),
+        ("evaluation.confirm_episodes=0", "confirm_episodes=0 must be at least 1"),
         ("evaluation.seeds=[1,1]", "must be different ones"),
         ("evaluation.seeds=[-1]", r"must be in 0\.\."),
         ("evaluation.seeds=[4294967296]", r"must be in 0\.\."),

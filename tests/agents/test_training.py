@@ -280,6 +280,19 @@ def test_the_best_version_is_the_best_among_scores_that_can_be_compared(replay: 
     assert best_versions(replay, RUN) == [2, 4, 5]
 
 
+def test_the_version_that_is_kept_is_the_one_that_the_reference_confirmed(replay: MemoryReplay) -> None:
+    open_run(replay, small_config())
+    for version, mean, confirmed in ((1, 100.0, 90.0), (2, 900.0, 10.0), (3, 95.0, None)):
+        reference = None if confirmed is None else {"mean": confirmed}
+        facts = {"version": version, "mean": mean, "physics": "native", "seeds": [1], "reference": "opensim"}
+        replay.event(RUN, "e", EVALUATED, confirmation=reference, **facts)
+    assert best_versions(replay, RUN) == [1]
+    replay.event(
+        RUN, "e", EVALUATED, version=4, mean=5.0, physics="native", seeds=[2], reference="x", confirmation=None
+    )
+    assert best_versions(replay, RUN) == [1], "nobody confirmed the other"
+
+
 def test_a_version_that_is_being_scored_is_kept_beside_the_best(replay: MemoryReplay) -> None:
     open_run(replay, small_config())
     evaluated(replay, 1, 300.0)

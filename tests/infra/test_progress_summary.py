@@ -243,7 +243,7 @@ def test_the_text_holds_what_people_need(replay: MemoryReplay, fleet: LocalFleet
     assert f"{counts.runs:,} runs" in text
     assert f"{counts.events:,} events" in text
     (score,) = (event["details"] for event in replay.events(RUN, EVALUATED))
-    assert f"version {newest}: {score['mean']:,.0f} ± {score['spread']:,.0f} over 3 seeds" in text
+    assert f"version {newest}: {score['mean']:,.0f} ± {score['spread']:,.0f} on fake over 3 seeds" in text
     for name in ("random", "standing", "blind_walking"):
         assert name in text
     assert text.count("(ideal)") == 2
@@ -284,12 +284,37 @@ def test_totals_say_whether_the_run_still_explores(replay: MemoryReplay) -> None
 
 def test_totals_say_how_the_learner_does_and_what_the_newest_score_is(replay: MemoryReplay) -> None:
     learner = {"updates": 1234, "updates_per_s": 56.0, "waited_s": 2.5, "running_s": 10.0}
-    score = {"version": 3, "mean": 1500.0, "spread": 20.0, "fall_rate": 0.75}
+    score = {"version": 3, "mean": 1500.0, "spread": 20.0, "fall_rate": 0.75, "physics": "native/default"}
     line = one_line(snapshot(replay, version=4, statuses={"learner": learner}, evaluated=score), 0)
     assert "updates 1,234 at 56/s" in line
     assert "learner waited 25%" in line
     assert "version 4" in line
-    assert "evaluation version 3: 1,500 ± 20, 75% fell" in line
+    assert "evaluation version 3: 1,500 ± 20 on native, 75% fell" in line
+
+
+def test_both_engines_scores_are_shown_and_whether_the_reference_agrees(
+    replay: MemoryReplay, fleet: LocalFleet, tmp_path: Path
+) -> None:
+    here = {"spread": 0.0, "fall_rate": 1.0, "mean_length": 150.0, "reference": "opensim/x"}
+    reference = here | {"mean": 1214.0, "physics": "opensim/x", "episodes": 3, "seeds": [11], "confirmed": True}
+    facts: dict[str, Any] = here | {
+        "version": 16, "mean": 1217.0, "physics": "native/y", "episodes": 10, "seeds": [11, 22],
+    }  # fmt: skip
+    newest = facts | {"version": 17, "mean": 1300.0, "confirmation": reference | {"mean": 900.0, "confirmed": False}}
+    replay.event(RUN, "e", EVALUATED, **(facts | {"confirmation": reference}))
+    line = one_line(snapshot(replay, evaluated=facts | {"confirmation": reference}), 0)
+    assert "version 16: 1,217 ± 0 on native, 1,214 ± 0 on opensim, 100% fell" in line
+    replay.event(RUN, "e", EVALUATED, **newest)
+    line = one_line(snapshot(replay, evaluated=newest), 0)
+    assert "version 17: 1,300 ± 0 on native, 900 ± 0 on opensim (not confirmed), 100% fell" in line
+    assert "version 15: 800 ± 0 on native, 100% fell" in one_line(
+        snapshot(replay, evaluated=facts | {"version": 15, "mean": 800.0, "confirmation": None}), 0
+    )
+    store = MemoryCheckpoints()
+    found = summarise(RUN, replay, store, tmp_path, fleet, look_before(RUN, replay, store), 1.0)
+    text = as_text(found)
+    assert "best       version 16: 1,217 ± 0 on native over 10 seeds, 1,214 ± 0 on opensim over 3 seeds, 100%" in text
+    assert "newest     version 17: 1,300 ± 0 on native over 10 seeds, 900 ± 0 on opensim over 3 seeds (not conf" in text
 
 
 def test_a_view_that_is_no_terminal_prints_a_line_now_and_then(replay: MemoryReplay, fleet: LocalFleet) -> None:
