@@ -17,6 +17,19 @@ class SimulationError(RuntimeError):
     The episode is over, the simulator can be reset and used again.
     """
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        state: NDArray[np.float64] | None = None,
+        excitation: NDArray[np.float64] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.state = state
+        """(S,) the last good one; None when there was none."""
+        self.excitation = excitation
+        """(M,) held in the step that failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -28,6 +41,8 @@ class Snapshot:
     """All continuous states in the simulator's own order: coordinates, speeds, activations, fibre lengths."""
     excitation: NDArray[np.float64]
     """(M,) of the step that led here."""
+    step_size_s: float | None = None
+    """What the integrator would try next, where the simulator lets one know; without it the future differs a little."""
 
 
 class Physics(Protocol):

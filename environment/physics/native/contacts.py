@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.functions import cross, load3, load9, minimum, plus, store3, turned
 from environment.physics.native.lanes import absolute, fill, fma, load, select, some, sqrt, store
 
 
-@njit
+@inner
 def press(zero, contacts, skip, work):
     """Contact forces: into `work.contact` (force on the sphere's body, N), and onto the links.
 
@@ -34,7 +34,7 @@ def press(zero, contacts, skip, work):
                     store(work.force, row + 3, load(zero, work.force, row + 3) - push[k])
 
 
-@njit
+@inner
 def _press_sphere(zero, contacts, force, sphere, work):
     """Contact of one sphere; 1 where it is in the floor and yet not pushed, else 0."""
     link = contacts.sphere_link[sphere]
@@ -76,7 +76,7 @@ def _press_sphere(zero, contacts, force, sphere, work):
     return lifted
 
 
-@njit
+@inner
 def _friction(zero, contacts, force, slip):
     """Coefficient of friction at a slip speed (m/s)."""
     dynamic = contacts.dynamic_friction[force]
@@ -85,7 +85,7 @@ def _friction(zero, contacts, force, slip):
     return fma(minimum(relative, zero + 1.0), dynamic + bump, contacts.viscous_friction[force] * slip)
 
 
-@njit
+@inner
 def _skip_later(zero, contacts, first, end, work):
     """Takes the force off the spheres that Simbody visits after one that is in the floor and not pushed.
 
@@ -110,7 +110,7 @@ def _skip_later(zero, contacts, first, end, work):
             store(work.contact, 3 * later + k, select(hidden > 0.0, zero, push))
 
 
-@njit
+@inner
 def _spread(zero, first, end, reference, work):
     """Sum of the distances from the mean, per axis, over the spheres' centres and the floor's origin."""
     number = end - first + 1
@@ -121,7 +121,7 @@ def _spread(zero, first, end, reference, work):
     )
 
 
-@njit
+@inner
 def _spread_along(zero, first, end, k, floor, number, work):
     mean = floor
     for sphere in range(first, end):
@@ -133,7 +133,7 @@ def _spread_along(zero, first, end, k, floor, number, work):
     return spread
 
 
-@njit
+@inner
 def _key(zero, contacts, sphere, along_y, along_z, work):
     x, y, z = load3(zero, work.sphere, 3 * sphere)
     return select(along_z, z, select(along_y, y, x)) - contacts.sphere_radius_m[sphere]

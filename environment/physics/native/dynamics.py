@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.contacts import press
 from environment.physics.native.lanes import load, select, store
@@ -13,7 +13,7 @@ from environment.physics.native.solve import accelerate, place_inertias
 from environment.physics.native.springs import push_coordinates
 
 
-@njit
+@inner
 def derivatives(zero, tables, y, excitation, skip, work, ydot, at):
     """Sets the rows of `ydot` from `at` on; `work` keeps everything that led there.
 

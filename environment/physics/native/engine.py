@@ -1,8 +1,8 @@
-"""Many bodies of one model, moved by machine code: the native engine without any task, clock or file format."""
+"""Many bodies of one model, moved by machine code. No task, no clock: those are `physics.py`'s and `batch.py`'s."""
 
 from __future__ import annotations
 
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,40 +10,95 @@ from numpy.typing import NDArray
 from environment.body_model import BodyModel
 from environment.physics.native.compilation import compile_model
 from environment.physics.native.layout import state_layout
-from environment.physics.native.methods import Method
+from environment.physics.native.machine_code import machine_code
+from environment.physics.native.methods import method
 from environment.physics.native.references import Directory
-from environment.physics.native.workspace import bodies, running, workspace
+from environment.physics.native.settings import NativeSettings
+from environment.physics.native.workspace import Bodies, bodies, running, workspace
 
-WIDTH = 8
+LANES = 8
+"""Bodies that a processor core moves at the same time, when there are several."""
+FIRST_STEP_S = 1e-4
+"""The integrator's first try after a reset."""
 
 
 class Engine:
-    """A model compiled to tables, and room for `number` bodies of it."""
+    """Room for `number` bodies of a model, moved by `threads` threads.
 
-    def __init__(self, model: BodyModel, number: int, make_method: Any, *, skip_contacts: bool = True) -> None:
-        from environment.physics.native.kernels import advance_1, advance_8
+    `bodies` holds their states between calls; it may be read and written then.
+    """
 
+    def __init__(self, model: BodyModel, settings: NativeSettings, number: int = 1, threads: int = 1) -> None:
+        if number < 1 or threads < 1:
+            raise ValueError(f"an engine needs at least one body and one thread, not {number} and {threads}")
         self.model = model
+        self.settings = settings
         self.tables = compile_model(model)
         self.layout = state_layout(model)
         self.number = number
-        self.method: Method = make_method(self.tables)
-        self.bodies = bodies(self.tables, number, self.layout.size)
-        self.width = WIDTH if number > 1 else 1
-        self._advance = advance_8 if number > 1 else advance_1
-        self._skip = skip_contacts
-        self._directories = [
-            Directory(arrays)
-            for arrays in (
-                self.tables,
-                self.method,
-                self.bodies,
-                running(self.tables, len(self.method.error), self.width),
-                workspace(self.tables, self.layout.size, self.width),
-            )
-        ]
+        self.bodies: Bodies = bodies(self.tables, number, self.layout.size)
+        lanes = LANES if number > 1 else 1
+        self._advance = machine_code("eight" if number > 1 else "one").advance
+        self._tables = Directory(self.tables)
+        self._method = Directory(method(settings.integrator, settings.accuracy, self.tables))
+        self._bodies = Directory(self.bodies)
+        self._ranges = _shares(number, lanes, threads)
+        self._scratch = [self._room(lanes) for _ in self._ranges]
+        self._pool = ThreadPoolExecutor(len(self._ranges), "bodies") if len(self._ranges) > 1 else None
 
-    def advance(self, duration_s: float, first: int = 0, end: int | None = None) -> None:
-        """Moves bodies first..end on by `duration_s` (0: not at all) and describes where they are."""
-        last = self.number if end is None else end
-        self._advance(*(one.entries for one in self._directories), self._skip, first, last, duration_s)
+    def start(self) -> NDArray[np.float64]:
+        """(2 D + 2 M,) the state at rest in the start pose, fibres in equilibrium."""
+        free = [one for one in self.model.coordinates if not one.locked]
+        moving = [one.name for one in free if one.default_speed != 0.0]
+        if moving:
+            raise ValueError(f"{self.model.name} starts with moving coordinates ({', '.join(moving)}): not supported")
+        dofs, muscles = len(free), len(self.model.muscles)
+        self.bodies.y[0] = 0.0
+        self.bodies.y[0, :dofs] = [one.default for one in free]
+        self.bodies.y[0, 2 * dofs : 2 * dofs + muscles] = self.tables.muscles.default_activation
+        run, work = self._room(1)
+        machine_code("settle").settle(self._tables.entries, self._bodies.entries, run.entries, work.entries)
+        return self.bodies.y[0].copy()
+
+    def advance(self, duration_s: float) -> None:
+        """Moves all bodies on by `duration_s`, or not at all when it is 0, and describes where they are.
+
+        `bodies.failed` tells which could not be moved so far.
+        """
+        if self._pool is None:
+            self._advance_range(0, duration_s)
+        else:
+            for done in [self._pool.submit(self._advance_range, i, duration_s) for i in range(len(self._ranges))]:
+                done.result()
+
+    def close(self) -> None:
+        """Ends the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _advance_range(self, share: int, duration_s: float) -> None:
+        run, work = self._scratch[share]
+        self._advance(
+            self._tables.entries,
+            self._method.entries,
+            self._bodies.entries,
+            run.entries,
+            work.entries,
+            self.settings.skip_contacts,
+            *self._ranges[share],
+            duration_s,
+        )
+
+    def _room(self, lanes: int) -> tuple[Directory, Directory]:
+        stages = len(self._method.arrays.error)
+        return (
+            Directory(running(self.tables, stages, lanes)),
+            Directory(workspace(self.tables, self.layout.size, lanes)),
+        )
+
+
+def _shares(number: int, lanes: int, threads: int) -> list[tuple[int, int]]:
+    """Ranges of bodies for the threads, none of them smaller than the lanes if that can be avoided."""
+    shares = max(1, min(threads, number // lanes))
+    edges = [number * i // shares for i in range(shares + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.lanes import fma, gather, load, nearest, power_of_two, select, store, truncated
 
@@ -13,7 +13,7 @@ _TWO_OVER_PI = 0.6366197723675814
 _HALF_PI_1, _HALF_PI_2, _HALF_PI_3 = 1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21
 
 
-@njit
+@inner
 def exp(x):
     """Within one unit in the last place; below -708 it stays at the smallest normal numbers, above 709 at the largest."""
     x = select(x > -708.0, x, x * 0.0 - 708.0)
@@ -37,7 +37,7 @@ def exp(x):
     return p * power_of_two(n)
 
 
-@njit
+@inner
 def sin_cos(x):
     """(sin x, cos x) within two units in the last place, for angles up to some thousand turns."""
     n = nearest(x * _TWO_OVER_PI)
@@ -69,23 +69,23 @@ def sin_cos(x):
     )
 
 
-@njit
+@inner
 def minimum(a, b):
     return select(a < b, a, b)
 
 
-@njit
+@inner
 def maximum(a, b):
     return select(a > b, a, b)
 
 
-@njit
+@inner
 def clamp(x, low, high):
     """`x` within [low, high], plain numbers."""
     return select(x < low, x * 0.0 + low, select(x > high, x * 0.0 + high, x))
 
 
-@njit
+@inner
 def spline(q, splines, which):
     """(value, first, second derivative) of one of the model's splines at q."""
     count = q * 0.0
@@ -101,12 +101,12 @@ def spline(q, splines, which):
     return fma(t, fma(t, fma(t, d, c), b), y), fma(t, fma(t, 3.0 * d, 2.0 * c), b), fma(t, 6.0 * d, 2.0 * c)
 
 
-@njit
+@inner
 def dot(a, b):
     return fma(a[0], b[0], fma(a[1], b[1], a[2] * b[2]))
 
 
-@njit
+@inner
 def cross(a, b):
     return (
         fma(a[1], b[2], -(a[2] * b[1])),
@@ -115,22 +115,22 @@ def cross(a, b):
     )
 
 
-@njit
+@inner
 def plus(a, b):
     return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
 
-@njit
+@inner
 def minus(a, b):
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
-@njit
+@inner
 def times(a, factor):
     return a[0] * factor, a[1] * factor, a[2] * factor
 
 
-@njit
+@inner
 def turned(matrix, v):
     """Matrix times vector."""
     return (
@@ -140,12 +140,12 @@ def turned(matrix, v):
     )
 
 
-@njit
+@inner
 def load3(like, array, row):
     return load(like, array, row), load(like, array, row + 1), load(like, array, row + 2)
 
 
-@njit
+@inner
 def load9(like, array, row):
     return (
         load(like, array, row),
@@ -160,14 +160,14 @@ def load9(like, array, row):
     )
 
 
-@njit
+@inner
 def store3(array, row, v):
     store(array, row, v[0])
     store(array, row + 1, v[1])
     store(array, row + 2, v[2])
 
 
-@njit
+@inner
 def add3(like, array, row, v):
     """Adds to three rows."""
     store3(array, row, plus(load3(like, array, row), v))

@@ -6,7 +6,7 @@ to a body depends on nothing but itself.
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.dynamics import derivatives
 from environment.physics.native.lanes import fma, load, select, store
@@ -15,7 +15,7 @@ RUNNING, DONE, FAILED = 0, 1, 2
 _SAFETY, _EXPONENT, _LEAST_CHANGE, _MOST_CHANGE, _SMALLEST_STEP, _LARGEST_STEP = 0, 1, 2, 3, 4, 5
 
 
-@njit
+@inner
 def integrate(zero, tables, method, bodies, lanes, run, work, skip, first, end, duration):
     """Brings bodies `first` to `end` forward by `duration` seconds; a failed one stays where its last step led."""
     upcoming = first
@@ -37,7 +37,7 @@ def integrate(zero, tables, method, bodies, lanes, run, work, skip, first, end, 
                 upcoming, busy = upcoming + taken, busy + taken - 1
 
 
-@njit
+@inner
 def _take(bodies, method, run, lane, body, end, duration):
     """Puts a body into a lane and returns 1, or 0 when there is none left."""
     if body >= end:
@@ -58,7 +58,7 @@ def _take(bodies, method, run, lane, body, end, duration):
     return 1
 
 
-@njit
+@inner
 def _give_back(bodies, run, lane):
     body = run.body[lane]
     for row in range(len(run.y)):
@@ -69,7 +69,7 @@ def _give_back(bodies, run, lane):
     run.evaluations[lane] = 0
 
 
-@njit
+@inner
 def _step_size(run, lane):
     """The rest in equal steps of at most the preferred size; none for an idle lane or a fresh body."""
     if run.body[lane] < 0 or run.fresh[lane] == 1:
@@ -78,7 +78,7 @@ def _step_size(run, lane):
     return run.remaining[lane] / max(steps, 1)
 
 
-@njit
+@inner
 def _attempt(zero, tables, method, run, work, skip):
     """One step in every lane: run.trial is where it leads, run.error the mean square of its error over the allowed."""
     numbers, stages = len(run.y), len(method.error)
@@ -102,7 +102,7 @@ def _attempt(zero, tables, method, run, work, skip):
     store(run.error, 0, total * (h * h) * (1.0 / numbers))
 
 
-@njit
+@inner
 def _judge(method, run, lane):
     """Accepts or refuses the step of a lane, and chooses the next one's size."""
     run.accepted[0, lane] = 0.0
@@ -115,22 +115,25 @@ def _judge(method, run, lane):
         return
     control = method.control
     h, error = run.step[0, lane], run.error[0, lane]
+    finite = error < 1e300
     change = control[_LEAST_CHANGE]
-    if error < 1e300:
+    if finite:
         change = control[_MOST_CHANGE]
         if error > 1e-30:
             change = min(change, max(control[_LEAST_CHANGE], control[_SAFETY] * error ** control[_EXPONENT]))
-    run.preferred[lane] = min(control[_LARGEST_STEP], h * change)
-    if error <= 1.0:
+    run.preferred[lane] = min(control[_LARGEST_STEP], max(control[_SMALLEST_STEP], h * change))
+    # No step is short enough for a jump of the equations, as where a contact sets in under another's rule.
+    shortest = h <= control[_SMALLEST_STEP] * 1.000001
+    if error <= 1.0 or (shortest and finite):
         run.accepted[0, lane] = 1.0
         run.remaining[lane] -= h
         if run.remaining[lane] <= 1e-3 * control[_SMALLEST_STEP]:
             run.status[lane] = DONE
-    elif run.preferred[lane] < control[_SMALLEST_STEP]:
+    elif shortest:
         run.status[lane] = FAILED
 
 
-@njit
+@inner
 def _adopt(zero, method, run):
     """Takes the accepted steps; the slope at their end is the next ones' at the start."""
     numbers, last = len(run.y), len(method.error) - 1

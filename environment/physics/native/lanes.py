@@ -288,4 +288,4 @@ def zeros(typing: Any, width: Any) -> Any:
         return None
     kind = Lanes(width.literal_value)
     constant = ir.Constant(ir.VectorType(_DOUBLE, kind.width), [0.0] * kind.width)
-    return signature(kind, types.intp), lambda context, builder, sig, args: constant
+    return signature(kind, width), lambda context, builder, sig, args: constant

@@ -69,5 +69,5 @@ def method(name: str, accuracy: float, tables: Tables) -> Method:
         stage[i, : len(row)] = row
     dofs, muscles = len(tables.skeleton.dof_link), len(tables.muscles.max_isometric_force_n)
     allowed = accuracy * np.repeat((1.0, 10.0, 1.0, 0.1), (dofs, dofs, muscles, muscles))
-    control = np.array([0.9, -0.5 / pair.order, 0.3, 4.0 if pair.order > 3 else 3.0, 1e-7, 0.01])
+    control = np.array([0.9, -0.5 / pair.order, 0.3, 4.0 if pair.order > 3 else 3.0, 1e-8, 0.01])
     return Method(stage, np.array(pair.error), 1.0 / allowed, control)

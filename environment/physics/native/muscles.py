@@ -6,7 +6,7 @@ Eng. 125 (2003); the equations are those of OpenSim 4.6's `Thelen2003Muscle` (Ap
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.functions import clamp, exp, maximum
 from environment.physics.native.lanes import fma, select, some, sqrt
@@ -16,7 +16,7 @@ _TOE_FORCE = 0.33
 _TOE_SCALE = 0.052395696491256954
 
 
-@njit
+@inner
 def activation_rate(muscles, muscle, activation, excitation):
     """1/s. Neither the excitation nor the state is clamped, only the activation that the rate depends on."""
     a = clamp(activation, muscles.minimum_activation[muscle], 1.0)
@@ -28,7 +28,7 @@ def activation_rate(muscles, muscle, activation, excitation):
     return (excitation - a) * rate
 
 
-@njit
+@inner
 def tendon_force(muscles, muscle, strain):
     """Relative to the maximum isometric force."""
     toe = muscles.toe_strain[muscle]
@@ -41,7 +41,7 @@ def tendon_force(muscles, muscle, strain):
     return force
 
 
-@njit
+@inner
 def passive_force(muscles, muscle, length):
     """Of a fibre of relative length, relative to the maximum isometric force."""
     stretched = length > 1.0
@@ -52,7 +52,7 @@ def passive_force(muscles, muscle, length):
     return force
 
 
-@njit
+@inner
 def contract(muscles, muscle, path_length, activation, fiber_length):
     """(tendon force N, fibre velocity m/s, cosine of the pennation angle, whether the fibre is at its minimum)."""
     optimal = muscles.optimal_fiber_length_m[muscle]
@@ -75,7 +75,7 @@ def contract(muscles, muscle, path_length, activation, fiber_length):
     return tendon * muscles.max_isometric_force_n[muscle], velocity, cosine, stopped
 
 
-@njit
+@inner
 def _velocity(muscles, muscle, fiber, active, activation):
     """Relative velocity at which a fibre with that active strength bears the force; linear beyond both ends."""
     af, flen = muscles.af[muscle], muscles.flen[muscle]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.functions import (
     add3,
@@ -21,7 +21,7 @@ from environment.physics.native.functions import (
 from environment.physics.native.lanes import fill, fma, load, select, some, sqrt, store
 
 
-@njit
+@inner
 def place_points(zero, tables, y, work):
     """Path points relative to the reference point, and which conditions hold (1 or 0)."""
     paths = tables.paths
@@ -41,7 +41,7 @@ def place_points(zero, tables, y, work):
         store(work.condition, condition, select(holds, zero + 1.0, zero))
 
 
-@njit
+@inner
 def _place_point(zero, link, at, points, point, work):
     """`at` is in the link; ground's points are relative to the reference point too."""
     if link < 0:
@@ -51,7 +51,7 @@ def _place_point(zero, link, at, points, point, work):
         store3(points, 3 * point, plus(load3(zero, work.position, 3 * link), rotated))
 
 
-@njit
+@inner
 def _place_moving_point(zero, tables, moving, y, work):
     """Its place uses the coordinate clamped to its range, the derivative the coordinate itself: as in OpenSim."""
     paths = tables.paths
@@ -79,7 +79,7 @@ def _place_moving_point(zero, tables, moving, y, work):
     store3(work.point_slope, 3 * moving, slope)
 
 
-@njit
+@inner
 def _component(zero, tables, moving, k, y):
     """(value, derivative) of one component of a moving point's location in its body."""
     paths = tables.paths
@@ -99,7 +99,7 @@ def _component(zero, tables, moving, k, y):
     return value, derivative
 
 
-@njit
+@inner
 def path_length(zero, paths, muscle, work):
     """Length of a muscle's path; leaves the segments' unit vectors in `work.direction`, 0 where there is none."""
     length = fill(zero, paths.fixed_length_m[muscle])
@@ -116,7 +116,7 @@ def path_length(zero, paths, muscle, work):
     return length
 
 
-@njit
+@inner
 def _present(zero, paths, segment, work):
     """1 where the segment exists, else 0."""
     there = zero + 1.0
@@ -126,7 +126,7 @@ def _present(zero, paths, segment, work):
     return there
 
 
-@njit
+@inner
 def pull(zero, paths, muscle, tension, work):
     """Applies a muscle's tension (N) to the links and dofs that its path touches."""
     for segment in range(paths.segment_start[muscle], paths.segment_start[muscle + 1]):
@@ -144,7 +144,7 @@ def pull(zero, paths, muscle, tension, work):
         _push_moving(zero, paths, paths.segment_to_moving[segment], force, -1.0, work)
 
 
-@njit
+@inner
 def _apply(zero, link, moment, force, work):
     """work.force holds what a link needs, so what it gets is taken off."""
     if link >= 0:
@@ -152,7 +152,7 @@ def _apply(zero, link, moment, force, work):
         store3(work.force, 6 * link + 3, minus(load3(zero, work.force, 6 * link + 3), force))
 
 
-@njit
+@inner
 def _push_moving(zero, paths, moving, force, sign, work):
     """A point that a coordinate moves is pushed along its way; OpenSim counts it for the x component's coordinate."""
     if moving >= 0:

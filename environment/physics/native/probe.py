@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from environment.osim_file import read_model
 from environment.physics.native.engine import Engine
-from environment.physics.native.methods import method
+from environment.physics.native.settings import NativeSettings
 
 Array = NDArray[np.float64]
 
@@ -33,8 +32,7 @@ class NativeOracle:
         return self._at(q, u, a, l, e).bodies.state
 
     def _at(self, q: Array, u: Array, a: Array, l: Array, e: Array) -> Engine:  # noqa: E741
-        make = partial(method, "BogackiShampine32", 1e-4)
-        engine = Engine(self._model, len(q), make, skip_contacts=self._skip_contacts)
+        engine = Engine(self._model, NativeSettings(skip_contacts=self._skip_contacts), len(q))
         engine.bodies.y[:] = np.concatenate((q, u, a, l), axis=1)
         engine.bodies.excitation[:] = e
         engine.advance(0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.functions import clamp, cross, load3, load9, maximum, minus, plus, store3, times, turned
 from environment.physics.native.lanes import fill, fma, load, select, store
@@ -14,7 +14,7 @@ from environment.physics.native.springs import limit_energy, limit_force, spring
 _SINGULAR_COSINE = 4 * 2.220446049250313e-16
 
 
-@njit
+@inner
 def record(zero, tables, y, ydot, work, out, lanes):
     """Fills `out` (numbers, lanes) from the state, and from what `derivatives` left in `work` for it."""
     at = _record_coordinates(zero, tables, y, ydot, out)
@@ -25,7 +25,7 @@ def record(zero, tables, y, ydot, work, out, lanes):
     _record_mass_center(zero, tables.skeleton, work, out, at)
 
 
-@njit
+@inner
 def _record_coordinates(zero, tables, y, ydot, out):
     records = tables.records
     dofs, number = len(tables.skeleton.dof_link), len(records.coordinate_dof)
@@ -42,7 +42,7 @@ def _record_coordinates(zero, tables, y, ydot, out):
     return 3 * number
 
 
-@njit
+@inner
 def _accelerate_links(zero, skeleton, work):
     """work.acceleration becomes the whole acceleration: the dofs' part is added, the ground's rise taken out."""
     dofs = len(skeleton.dof_link)
@@ -63,7 +63,7 @@ def _accelerate_links(zero, skeleton, work):
             store(work.acceleration, 6 * link + row, whole)
 
 
-@njit
+@inner
 def _point(zero, link, at, work):
     """(position in ground, velocity, acceleration) of a point given relative to the reference point."""
     omega, v = load3(zero, work.velocity, 6 * link), load3(zero, work.velocity, 6 * link + 3)
@@ -73,14 +73,14 @@ def _point(zero, link, at, work):
     return plus(at, load3(zero, work.reference, 0)), velocity, acceleration
 
 
-@njit
+@inner
 def _in_link(zero, link, location, row, work):
     """A point fixed in a link, relative to the reference point."""
     at = location[row, 0], location[row, 1], location[row, 2]
     return plus(load3(zero, work.position, 3 * link), turned(load9(zero, work.rotation, 9 * link), at))
 
 
-@njit
+@inner
 def _record_bodies(zero, records, work, out, at, lanes):
     """Six groups over all bodies: place, velocity, acceleration of the origin, then the same of the rotation."""
     bodies = len(records.body_link)
@@ -109,7 +109,7 @@ def _record_bodies(zero, records, work, out, at, lanes):
     return at + 18 * bodies
 
 
-@njit
+@inner
 def _place_matrix(zero, records, body, link, work):
     """work.matrix: the body's rotation in ground."""
     rotation = load9(zero, work.rotation, 9 * link)
@@ -120,7 +120,7 @@ def _place_matrix(zero, records, body, link, work):
             store(work.matrix, 3 * row + column, v[row])
 
 
-@njit
+@inner
 def _record_angles(matrix, out, at, lane):
     """Body-fixed X-Y-Z angles, as Simbody takes them from a rotation matrix R = Rx Ry Rz."""
     r00, r01, r02 = matrix[0, lane], matrix[1, lane], matrix[2, lane]
@@ -137,7 +137,7 @@ def _record_angles(matrix, out, at, lane):
         out[at + 2, lane] = 0.0
 
 
-@njit
+@inner
 def _record_forces(zero, tables, y, work, out, at):
     records, springs = tables.records, tables.springs
     dofs = len(tables.skeleton.dof_link)
@@ -166,7 +166,7 @@ def _record_forces(zero, tables, y, work, out, at):
     return at
 
 
-@njit
+@inner
 def _record_contact(zero, tables, contact, work, out, at):
     """Force and torque for each geometry: on the floor about ground's origin, on a sphere's body about its origin.
 
@@ -194,7 +194,7 @@ def _record_contact(zero, tables, contact, work, out, at):
     return at
 
 
-@njit
+@inner
 def _record_muscles(zero, tables, y, ydot, work, out, at):
     """Activation and fibre length as the equations take them, fibre velocity, force along the fibre."""
     muscles, dofs = tables.muscles, len(tables.skeleton.dof_link)
@@ -211,7 +211,7 @@ def _record_muscles(zero, tables, y, ydot, work, out, at):
     return at
 
 
-@njit
+@inner
 def _record_mass_center(zero, skeleton, work, out, at):
     total = 0.0
     place, velocity, acceleration = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)

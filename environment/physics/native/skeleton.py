@@ -7,7 +7,7 @@ has walked.
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.functions import (
     add3,
@@ -26,7 +26,7 @@ from environment.physics.native.functions import (
 from environment.physics.native.lanes import fill, fma, load, store
 
 
-@njit
+@inner
 def place_links(zero, tables, y, work):
     """Positions, velocities, velocity-dependent accelerations and motion subspaces at the state `y`.
 
@@ -52,7 +52,7 @@ def place_links(zero, tables, y, work):
             _turn_about(zero, tables, link, axis, y, work)
 
 
-@njit
+@inner
 def _start_from_parent(zero, skeleton, link, parent, work):
     rotation = load9(zero, work.rotation, 9 * parent)
     for column in range(3):
@@ -69,7 +69,7 @@ def _start_from_parent(zero, skeleton, link, parent, work):
         store(work.acceleration, 6 * link + row, load(zero, work.acceleration, 6 * parent + row))
 
 
-@njit
+@inner
 def _start_from_ground(zero, skeleton, link, work):
     for entry in range(9):
         store(work.rotation, 9 * link + entry, fill(zero, skeleton.frame_rotation[link, entry]))
@@ -82,7 +82,7 @@ def _start_from_ground(zero, skeleton, link, work):
         store(work.acceleration, 6 * link + 3 + k, fill(zero, -skeleton.gravity_m_per_s2[k]))
 
 
-@njit
+@inner
 def _function(zero, tables, axis, q):
     """(value, first, second derivative) of an axis' function of its coordinate."""
     skeleton = tables.skeleton
@@ -93,7 +93,7 @@ def _function(zero, tables, axis, q):
     return slope * value, slope * first, slope * second
 
 
-@njit
+@inner
 def _move_along(zero, tables, link, parent, axis, y, work):
     """One of the axes along which the joint moves; it is fixed in the joint's frame, as the link is still."""
     skeleton = tables.skeleton
@@ -110,7 +110,7 @@ def _move_along(zero, tables, link, parent, axis, y, work):
     add3(zero, work.motion, 6 * dof + 3, times(direction, first))
 
 
-@njit
+@inner
 def _turn_about(zero, tables, link, axis, y, work):
     """One of the axes about which the joint turns; it is fixed in the link as the earlier axes have left it."""
     skeleton = tables.skeleton
@@ -133,7 +133,7 @@ def _turn_about(zero, tables, link, axis, y, work):
     _turn_link(zero, skeleton, link, axis, direction, angle, work)
 
 
-@njit
+@inner
 def _direction(zero, skeleton, link, axis, work):
     """The axis in ground."""
     aligned = skeleton.axis_aligned[axis]
@@ -144,7 +144,7 @@ def _direction(zero, skeleton, link, axis, work):
     return turned(load9(zero, work.rotation, 9 * link), (a[axis, 0], a[axis, 1], a[axis, 2]))
 
 
-@njit
+@inner
 def _turn_link(zero, skeleton, link, axis, direction, angle, work):
     """work.rotation of the link, turned about an axis of its own."""
     sine, cosine = sin_cos(angle)

@@ -6,7 +6,7 @@ separate branches (section 6.5).
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.functions import cross, dot, load3, load9, minus, plus, store3, times, turned
 from environment.physics.native.lanes import fill, fma, load, store
@@ -15,7 +15,7 @@ from environment.physics.native.lanes import fill, fma, load, store
 INERTIA_ROWS = 10
 
 
-@njit
+@inner
 def place_inertias(zero, skeleton, work):
     """Spatial inertias of the links, and the force that their velocity-dependent accelerations need."""
     for link in range(len(skeleton.parent)):
@@ -31,7 +31,7 @@ def place_inertias(zero, skeleton, work):
         _place_force(zero, link, work)
 
 
-@njit
+@inner
 def _place_inertia(skeleton, link, rotation, mass, center, work):
     i = skeleton.inertia_kg_m2
     xx, yy, zz, xy, xz, yz = i[link, 0], i[link, 1], i[link, 2], i[link, 3], i[link, 4], i[link, 5]
@@ -51,7 +51,7 @@ def _place_inertia(skeleton, link, rotation, mass, center, work):
     store(work.inertia, row + 5, dot(a1, r2) - my * z)
 
 
-@njit
+@inner
 def _times_inertia(zero, work, link, angular, linear):
     """(angular momentum, momentum) of a spatial velocity; likewise force of an acceleration."""
     row = INERTIA_ROWS * link
@@ -63,7 +63,7 @@ def _times_inertia(zero, work, link, angular, linear):
     return plus(turned_part, cross(h, linear)), minus(times(linear, mass), cross(h, angular))
 
 
-@njit
+@inner
 def _place_force(zero, link, work):
     """work.force = I a + v x* I v"""
     omega, v = load3(zero, work.velocity, 6 * link), load3(zero, work.velocity, 6 * link + 3)
@@ -74,7 +74,7 @@ def _place_force(zero, link, work):
     store3(work.force, 6 * link + 3, plus(force, cross(omega, momentum)))
 
 
-@njit
+@inner
 def accelerate(zero, skeleton, work):
     """work.udot from work.force (what the links need less what acts on them) and work.push (on dofs)."""
     dofs = len(skeleton.dof_link)
@@ -103,7 +103,7 @@ def accelerate(zero, skeleton, work):
     _substitute(zero, skeleton, work)
 
 
-@njit
+@inner
 def _factorise(zero, skeleton, work):
     """work.mass (lower triangle) becomes L below the diagonal and 1 / D on it, with M = LᵀDL."""
     dofs = len(skeleton.dof_link)
@@ -123,7 +123,7 @@ def _factorise(zero, skeleton, work):
             i = skeleton.dof_parent[i]
 
 
-@njit
+@inner
 def _substitute(zero, skeleton, work):
     """Solves LᵀDL x = work.udot in place."""
     dofs = len(skeleton.dof_link)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numba import njit
+from environment.physics.native.jit import inner
 
 from environment.physics.native.functions import clamp
 from environment.physics.native.lanes import fma, load, select, some, store
 
 
-@njit
+@inner
 def push_coordinates(zero, springs, y, dofs, work):
     """Sets work.push: forces of limits and springs on the dofs."""
     for dof in range(dofs):
@@ -25,7 +25,7 @@ def push_coordinates(zero, springs, y, dofs, work):
             store(work.push, dof, load(zero, work.push, dof) + force)
 
 
-@njit
+@inner
 def limit_force(zero, springs, limit, q, speed):
     """Generalised force of a coordinate limit."""
     over, under = q - springs.upper_limit[limit], springs.lower_limit[limit] - q
@@ -37,20 +37,20 @@ def limit_force(zero, springs, limit, q, speed):
     return stiff - springs.damping[limit] * (upper + lower) * speed
 
 
-@njit
+@inner
 def _step(x):
     """0 below 0, 1 above 1, and x³ (10 - 15x + 6x²) between."""
     x = clamp(x, 0.0, 1.0)
     return x * x * x * fma(x, fma(x, 6.0, x * 0.0 - 15.0), x * 0.0 + 10.0)
 
 
-@njit
+@inner
 def spring_force(springs, spring, q, speed):
     """Generalised force of a linear spring and damper."""
     return springs.stiffness[spring] * (springs.rest[spring] - q) - springs.viscosity[spring] * speed
 
 
-@njit
+@inner
 def limit_energy(springs, limit, q):
     """Energy (J) stored beyond a coordinate limit."""
     over, under = q - springs.upper_limit[limit], springs.lower_limit[limit] - q
@@ -58,7 +58,7 @@ def limit_energy(springs, limit, q):
     return springs.upper_stiffness[limit] * _stored(over, width) + springs.lower_stiffness[limit] * _stored(under, width)
 
 
-@njit
+@inner
 def _stored(beyond, width):
     """Of a unit stiffness: the force's integral in the transition, as OpenSim has it."""
     inside = select(beyond > 0.0, beyond, beyond * 0.0)

@@ -1,14 +1,11 @@
-"""The machine code that Python calls: one function per number of lanes."""
+"""What the machine code does in one call: moves bodies on and describes where they are."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from numba import njit
-
 from environment.physics.native.dynamics import derivatives
+from environment.physics.native.equilibrium import settle
 from environment.physics.native.integration import integrate
-from environment.physics.native.lanes import zeros
+from environment.physics.native.jit import inner
 from environment.physics.native.methods import Method
 from environment.physics.native.records import record
 from environment.physics.native.references import referrer
@@ -18,12 +15,10 @@ from environment.physics.native.workspace import Bodies, Run, Work
 _tables, _method = referrer(Tables, constant=True), referrer(Method, constant=True)
 _bodies, _run, _work = (referrer(kind, constant=False) for kind in (Bodies, Run, Work))
 
-# A division by zero gives an infinity as in any IEEE arithmetic; the integrator then refuses the step.
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
-
-@njit
-def _advance(zero, lanes, tables, method, bodies, run, work, skip, first, end, duration):
+@inner
+def advance(zero, lanes, tables, method, bodies, run, work, skip, first, end, duration):
+    """Moves bodies first..end on by `duration` seconds and describes where they are; the arguments are directories."""
     tables, method, bodies, run, work = _tables(tables), _method(method), _bodies(bodies), _run(run), _work(work)
     if duration > 0.0:
         integrate(zero, tables, method, bodies, lanes, run, work, skip, first, end, duration)
@@ -31,7 +26,7 @@ def _advance(zero, lanes, tables, method, bodies, run, work, skip, first, end, d
         _describe(zero, lanes, tables, bodies, run, work, skip, start, end)
 
 
-@njit
+@inner
 def _describe(zero, lanes, tables, bodies, run, work, skip, start, end):
     """Derivatives and whole states of the bodies from `start`, as many as there are lanes."""
     for lane in range(lanes):
@@ -50,13 +45,12 @@ def _describe(zero, lanes, tables, bodies, run, work, skip, start, end):
             bodies.state[body, entry] = work.record[entry, lane]
 
 
-@njit("void(i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], b1, i8, i8, f8)", **_OPTIONS)
-def advance_1(tables, method, bodies, run, work, skip, first, end, duration):
-    """`advance` one body at a time."""
-    _advance(zeros(1), 1, tables, method, bodies, run, work, skip, first, end, duration)
-
-
-@njit("void(i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], b1, i8, i8, f8)", **_OPTIONS)
-def advance_8(tables, method, bodies, run, work, skip, first, end, duration):
-    """`advance` eight bodies at a time."""
-    _advance(zeros(8), 8, tables, method, bodies, run, work, skip, first, end, duration)
+@inner
+def settle_fibers(zero, tables, bodies, run, work):
+    """Puts the first body's fibres into equilibrium with its tendons; `run` and `work` are of one lane."""
+    tables, bodies, run, work = _tables(tables), _bodies(bodies), _run(run), _work(work)
+    for row in range(len(run.y)):
+        run.y[row, 0] = bodies.y[0, row]
+    settle(zero, tables, run.y, work)
+    for row in range(len(run.y)):
+        bodies.y[0, row] = run.y[row, 0]

@@ -1,0 +1,106 @@
+"""`Physics` by the native engine: one body, OpenSim's equations, machine code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from environment.osim_file import read_model
+from environment.physics.contract import SimulationError, Snapshot, check_excitation
+from environment.physics.native.engine import FIRST_STEP_S, Engine
+from environment.physics.native.settings import NativeSettings
+from environment.state import StateLayout
+from environment.timestep import CONTROL_STEP_S
+
+DEFAULT = NativeSettings()
+TIGHT = NativeSettings("DormandPrince54", 1e-9)
+
+
+class NativePhysics:
+    """One body. The same excitations give the same states bit for bit, here and in a batch."""
+
+    def __init__(self, model: Path, settings: NativeSettings = DEFAULT) -> None:
+        self._engine = Engine(read_model(model), settings)
+        self._start = self._engine.start()
+        self._step = -1
+
+    @property
+    def name(self) -> str:
+        return self._engine.settings.name
+
+    @property
+    def layout(self) -> StateLayout:
+        return self._engine.layout
+
+    @property
+    def muscles(self) -> tuple[str, ...]:
+        return tuple(muscle.name for muscle in self._engine.model.muscles)
+
+    @property
+    def model_sha256(self) -> str:
+        return self._engine.model.sha256
+
+    def reset(self) -> NDArray[np.float64]:
+        muscles = len(self._engine.model.muscles)
+        return self.restore(Snapshot(0.0, 0, self._start, np.zeros(muscles), FIRST_STEP_S))
+
+    def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
+        bodies = self._engine.bodies
+        values = check_excitation(excitation, len(self._engine.model.muscles))
+        if self._step < 0:
+            raise RuntimeError("step before reset: the simulator has no state yet")
+        before = bodies.state[0].copy()
+        bodies.excitation[0] = values
+        self._engine.advance(CONTROL_STEP_S)
+        self._step += 1
+        state = bodies.state[0].copy()
+        if bodies.failed[0] or not np.isfinite(state).all():
+            step, self._step = self._step, -1
+            raise SimulationError(
+                f"the native engine could not finish control step {step}: {why(self.layout, state)}",
+                state=before,
+                excitation=values,
+            )
+        return state
+
+    def snapshot(self) -> Snapshot:
+        if self._step < 0:
+            raise RuntimeError("snapshot before reset: the simulator has no state yet")
+        bodies = self._engine.bodies
+        return Snapshot(
+            time_s=CONTROL_STEP_S * self._step,
+            step=self._step,
+            y=bodies.y[0].copy(),
+            excitation=bodies.excitation[0].copy(),
+            step_size_s=float(bodies.step_size_s[0]),
+        )
+
+    def restore(self, snapshot: Snapshot) -> NDArray[np.float64]:
+        bodies = self._engine.bodies
+        if snapshot.y.shape != bodies.y[0].shape or snapshot.step_size_s is None:
+            raise ValueError(
+                f"a snapshot of {snapshot.y.size} numbers does not fit {self.name}, which has {bodies.y[0].size}; was "
+                "it taken from another model, or from another simulator?"
+            )
+        bodies.y[0] = snapshot.y
+        bodies.excitation[0] = snapshot.excitation
+        bodies.step_size_s[0] = snapshot.step_size_s
+        self._engine.advance(0.0)
+        self._step = snapshot.step
+        return bodies.state[0].copy()
+
+    def close(self) -> None:
+        self._engine.close()
+        self._step = -1
+
+
+def why(layout: StateLayout, state: NDArray[np.float64]) -> str:
+    """What is wrong with the state in which the integrator stopped."""
+    bad = np.flatnonzero(~np.isfinite(state))
+    if len(bad):
+        return f"{layout.names[int(bad[0])]} is not finite"
+    worst = int(np.argmax(np.abs(state)))
+    return f"its step became too small; the largest number is {layout.names[worst]} = {state[worst]:.3g}"
