@@ -1,4 +1,4 @@
-"""A musculoskeletal model as plain named values, in the terms of OpenSim's model files. `osim_file.py` reads it.
+"""A musculoskeletal model as plain named values, in the terms of OpenSim's model files. `osim_file` reads it.
 
 SI units and radians throughout: whatever a file gives in degrees is converted where it is read. Ground is no body; a
 frame on it has the body name `GROUND`. Defaults of absent properties are OpenSim 4.6's.
