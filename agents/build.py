@@ -126,7 +126,7 @@ def confirming_environment(config: RunConfig, run: Run) -> ProstheticsEnv | None
     scored, reference = _scored(config), config.evaluation.confirm_physics
     if scored.physics == reference:
         return None
-    return build_environment(dataclasses.replace(scored, physics=reference), run)
+    return build_environment(scored.on(reference), run)
 
 
 def _scored(config: RunConfig) -> EnvironmentConfig:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from environment.actions import FrameSkip
 from environment.observations import OBSERVATIONS
+from environment.physics.native.settings import NativeSettings
 from environment.physics.settings import OpenSimSettings
 from environment.shaping import ABORT_RULES, SHAPED_TERMS
 from environment.tasks import task
 
-PHYSICS = ("opensim",)
+PHYSICS: Mapping[str, type[NativeSettings] | type[OpenSimSettings]] = {
+    "native": NativeSettings,
+    "opensim": OpenSimSettings,
+}
+"""Simulators by name: our compiled engine, and the reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +26,11 @@ class EnvironmentConfig:
     """One environment. The defaults are those of rollouts; `official()` gives osim-rl's for scores."""
 
     task: str = "prosthetics-round2"
-    physics: str = "opensim"
-    integrator: str = "SemiExplicitEuler2"
-    """Of OpenSim; `RungeKuttaMerson` is osim-rl's."""
-    accuracy: float = 1e-3
-    """Relative error per integrator step; osim-rl's is 5e-5."""
+    physics: str = "native"
+    integrator: str | None = None
+    """Of that physics; None is its own default for rollouts."""
+    accuracy: float | None = None
+    """Error that an integrator step may make, as that physics counts it; None is its own default for rollouts."""
     stale_controls: bool = False
     """Keep osim-rl's fault that a step's first integrator stage uses the previous action."""
     observation: str = "compact"
@@ -45,7 +51,7 @@ class EnvironmentConfig:
             raise ValueError(f"physics {self.physics!r} is unknown; there are {', '.join(PHYSICS)}")
         if self.observation not in OBSERVATIONS:
             raise ValueError(f"observation {self.observation!r} is unknown; there are {', '.join(OBSERVATIONS)}")
-        OpenSimSettings(self.integrator, self.accuracy, self.stale_controls)
+        _ = self.physics_settings
         FrameSkip(self.frame_skip)
         if self.bins is not None and self.bins < 2:
             raise ValueError(f"bins={self.bins} must be at least 2, or None for continuous excitations")
@@ -59,6 +65,20 @@ class EnvironmentConfig:
                 raise ValueError(f"early-abort rule {name!r} is unknown; there are {', '.join(ABORT_RULES)}")
         if self.max_steps is not None and not 1 <= self.max_steps <= limit:
             raise ValueError(f"max_steps={self.max_steps} must be in 1..{limit}, the limit of {self.task}")
+
+    @property
+    def physics_settings(self) -> NativeSettings | OpenSimSettings:
+        """How the physics integrates."""
+        chosen: dict[str, Any] = {"stale_controls": self.stale_controls}
+        if self.integrator is not None:
+            chosen["integrator"] = self.integrator
+        if self.accuracy is not None:
+            chosen["accuracy"] = self.accuracy
+        return PHYSICS[self.physics](**chosen)
+
+    def on(self, physics: str) -> EnvironmentConfig:
+        """The same environment on another physics, at that one's own default setting."""
+        return replace(self, physics=physics, integrator=None, accuracy=None, stale_controls=False)
 
     def official(self) -> EnvironmentConfig:
         """The same task integrated as osim-rl 2.1.5 does it, without shaping, early aborts or a shorter limit."""

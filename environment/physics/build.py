@@ -5,7 +5,7 @@ from __future__ import annotations
 from environment.config import EnvironmentConfig
 from environment.physics.contract import Physics
 from environment.physics.models import model_path
-from environment.physics.settings import OpenSimSettings
+from environment.physics.native.settings import NativeSettings
 from environment.tasks import task
 
 
@@ -14,8 +14,13 @@ def build_physics(config: EnvironmentConfig) -> Physics:
 
     Raises: FileNotFoundError when the model files are missing.
     """
-    # Imported here: OpenSim takes a second to load, and most of the code runs without it.
+    path = model_path(task(config.task).model)
+    settings = config.physics_settings
+    # Imported here: OpenSim and the compiled engine take a second to load, and most of the code runs without them.
+    if isinstance(settings, NativeSettings):
+        from environment.physics.native.physics import NativePhysics
+
+        return NativePhysics(path, settings)
     from environment.physics.opensim import OpenSimPhysics
 
-    settings = OpenSimSettings(config.integrator, config.accuracy, config.stale_controls)
-    return OpenSimPhysics(model_path(task(config.task).model), settings)
+    return OpenSimPhysics(path, settings)

@@ -21,7 +21,7 @@ def press(zero, contacts, skip, work):
         for sphere in range(first, end):
             lifted = lifted + _press_sphere(zero, contacts, force, sphere, work)
         if skip and some(lifted > 0.0):
-            _skip_later(zero, contacts, first, end, work)
+            _skip_later(zero, contacts, force, first, end, work)
         for sphere in range(first, end):
             link = contacts.sphere_link[sphere]
             if link >= 0:
@@ -86,13 +86,16 @@ def _friction(zero, contacts, force, slip):
 
 
 @inner
-def _skip_later(zero, contacts, first, end, work):
+def _skip_later(zero, contacts, force, first, end, work):
     """Takes the force off the spheres that Simbody visits after one that is in the floor and not pushed.
 
     It visits them from low to high along the axis in which the centres, the floor's origin among them, spread most.
     """
     reference = load3(zero, work.reference, 0)
-    spread_x, spread_y, spread_z = _spread(zero, first, end, reference, work)
+    floor = -reference[0], contacts.floor_height_m[force] - reference[1], -reference[2]
+    spread_x = _spread(zero, first, end, 0, floor[0], work)
+    spread_y = _spread(zero, first, end, 1, floor[1], work)
+    spread_z = _spread(zero, first, end, 2, floor[2], work)
     along_y = (spread_y >= spread_x) & ~(spread_z > spread_y)
     along_z = (spread_z > spread_y) & (spread_z > spread_x)
     for later in range(first, end):
@@ -111,18 +114,9 @@ def _skip_later(zero, contacts, first, end, work):
 
 
 @inner
-def _spread(zero, first, end, reference, work):
-    """Sum of the distances from the mean, per axis, over the spheres' centres and the floor's origin."""
+def _spread(zero, first, end, k, floor, work):
+    """Sum of the distances from the mean along axis k, over the spheres' centres and the floor's origin."""
     number = end - first + 1
-    return (
-        _spread_along(zero, first, end, 0, -reference[0], number, work),
-        _spread_along(zero, first, end, 1, -reference[1], number, work),
-        _spread_along(zero, first, end, 2, -reference[2], number, work),
-    )
-
-
-@inner
-def _spread_along(zero, first, end, k, floor, number, work):
     mean = floor
     for sphere in range(first, end):
         mean = mean + load(zero, work.sphere, 3 * sphere + k)

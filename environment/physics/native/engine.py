@@ -18,8 +18,6 @@ from environment.physics.native.workspace import Bodies, bodies, running, worksp
 
 LANES = 8
 """Bodies that a processor core moves at the same time, when there are several."""
-FIRST_STEP_S = 1e-4
-"""The integrator's first try after a reset."""
 
 
 class Engine:
@@ -40,7 +38,7 @@ class Engine:
         lanes = LANES if number > 1 else 1
         self._advance = machine_code("eight" if number > 1 else "one").advance
         self._tables = Directory(self.tables)
-        self._method = Directory(method(settings.integrator, settings.accuracy, self.tables))
+        self._method = Directory(method(settings, self.tables))
         self._bodies = Directory(self.bodies)
         self._ranges = _shares(number, lanes, threads)
         self._scratch = [self._room(lanes) for _ in self._ranges]

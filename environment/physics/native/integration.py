@@ -9,7 +9,8 @@ from __future__ import annotations
 from environment.physics.native.jit import inner
 
 from environment.physics.native.dynamics import derivatives
-from environment.physics.native.lanes import fma, load, select, store
+from environment.physics.native.functions import maximum
+from environment.physics.native.lanes import absolute, fma, load, select, store
 
 RUNNING, DONE, FAILED = 0, 1, 2
 _SAFETY, _EXPONENT, _LEAST_CHANGE, _MOST_CHANGE, _SMALLEST_STEP, _LARGEST_STEP = 0, 1, 2, 3, 4, 5
@@ -25,7 +26,7 @@ def integrate(zero, tables, method, bodies, lanes, run, work, skip, first, end, 
         upcoming, busy = upcoming + taken, busy + taken
     while busy > 0:
         for lane in range(lanes):
-            run.step[0, lane] = _step_size(run, lane)
+            run.step[0, lane] = _step_size(method, run, lane)
         _attempt(zero, tables, method, run, work, skip)
         for lane in range(lanes):
             _judge(method, run, lane)
@@ -44,15 +45,16 @@ def _take(bodies, method, run, lane, body, end, duration):
         run.body[lane] = -1
         run.remaining[lane] = 0.0
         return 0
+    stale = method.simbody[0]
     for row in range(len(run.y)):
         run.y[row, lane] = bodies.y[body, row]
-        # The body's first step has length zero: it only finds the slope at the start.
-        run.slope[row, lane] = 0.0
+        # A body's first step has length zero: it only finds the slope at the start.
+        run.slope[row, lane] = bodies.ydot[body, row] if stale == 1 else 0.0
     for muscle in range(len(run.excitation)):
         run.excitation[muscle, lane] = bodies.excitation[body, muscle]
     run.body[lane] = body
     run.status[lane] = RUNNING
-    run.fresh[lane] = 1
+    run.fresh[lane] = 1 - stale
     run.remaining[lane] = duration
     run.preferred[lane] = bodies.step_size_s[body]
     return 1
@@ -70,10 +72,12 @@ def _give_back(bodies, run, lane):
 
 
 @inner
-def _step_size(run, lane):
+def _step_size(method, run, lane):
     """The rest in equal steps of at most the preferred size; none for an idle lane or a fresh body."""
     if run.body[lane] < 0 or run.fresh[lane] == 1:
         return 0.0
+    if method.simbody[0] == 1:
+        return run.remaining[lane] if 1.001 * run.preferred[lane] >= run.remaining[lane] else run.preferred[lane]
     steps = int(run.remaining[lane] / run.preferred[lane] + 0.999999)
     return run.remaining[lane] / max(steps, 1)
 
@@ -92,14 +96,36 @@ def _attempt(zero, tables, method, run, work, skip):
                     slope = fma(load(zero, run.slope, numbers * earlier + row), weight, slope)
             store(run.trial, row, fma(h, slope, load(zero, run.y, row)))
         derivatives(zero, tables, run.trial, run.excitation, skip, work, run.slope, numbers * stage)
-    total = zero
-    for row in range(numbers):
+    if method.simbody[0] == 1:
+        error = _simbody_error(zero, tables, method, run)
+    else:
+        error = _squares(zero, method, run, 0, numbers, False) * (1.0 / numbers)
+    store(run.error, 0, error * (h * h))
+
+
+@inner
+def _squares(zero, method, run, first, end, relative):
+    """Sum of the squares of errors per second over the allowed ones; relative ones to numbers that are larger than 1."""
+    numbers, total = len(run.y), zero
+    for row in range(first, end):
         error = zero
-        for stage in range(stages):
+        for stage in range(len(method.error)):
             error = fma(load(zero, run.slope, numbers * stage + row), method.error[stage], error)
         error = error * method.scale[row]
+        if relative:
+            error = error / maximum(absolute(load(zero, run.y, row)), zero + 1.0)
         total = fma(error, error, total)
-    store(run.error, 0, total * (h * h) * (1.0 / numbers))
+    return total
+
+
+@inner
+def _simbody_error(zero, tables, method, run):
+    """The largest mean square of three: coordinates, speeds and muscle states."""
+    dofs, counts = len(tables.skeleton.dof_link), method.counts
+    coordinates = _squares(zero, method, run, 0, dofs, False) * (1.0 / counts[0])
+    speeds = _squares(zero, method, run, dofs, 2 * dofs, True) * (1.0 / counts[1])
+    muscles = _squares(zero, method, run, 2 * dofs, len(run.y), True) * (1.0 / counts[2])
+    return maximum(coordinates, maximum(speeds, muscles))
 
 
 @inner
@@ -121,7 +147,10 @@ def _judge(method, run, lane):
         change = control[_MOST_CHANGE]
         if error > 1e-30:
             change = min(change, max(control[_LEAST_CHANGE], control[_SAFETY] * error ** control[_EXPONENT]))
-    run.preferred[lane] = min(control[_LARGEST_STEP], max(control[_SMALLEST_STEP], h * change))
+    preferred = h * change
+    if method.simbody[0] == 1:
+        preferred = _simbody_step(run.preferred[lane], h, error, change)
+    run.preferred[lane] = min(control[_LARGEST_STEP], max(control[_SMALLEST_STEP], preferred))
     # No step is short enough for a jump of the equations, as where a contact sets in under another's rule.
     shortest = h <= control[_SMALLEST_STEP] * 1.000001
     if error <= 1.0 or (shortest and finite):
@@ -131,6 +160,16 @@ def _judge(method, run, lane):
             run.status[lane] = DONE
     elif shortest:
         run.status[lane] = FAILED
+
+
+@inner
+def _simbody_step(preferred, h, error, change):
+    """The next step's size: from the uncut one, and not changed for little."""
+    if not error <= 1.0:
+        return preferred * min(change, 0.9)
+    if change < 1.2 or h < 0.95 * preferred:
+        return preferred
+    return preferred * change
 
 
 @inner

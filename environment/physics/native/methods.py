@@ -1,4 +1,4 @@
-"""Adaptive Runge-Kutta methods as coefficients, and the settings of the native engine."""
+"""Adaptive Runge-Kutta methods as coefficients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from environment.physics.native.tables import Floats, Tables
+from environment.physics.native.settings import NativeSettings
+from environment.physics.native.tables import Floats, Integers, Tables
 
 
 class Method(NamedTuple):
@@ -21,6 +22,11 @@ class Method(NamedTuple):
     """(2 D + 2 M,) one over the error that each number of the state may have."""
     control: Floats
     """Safety factor, exponent, smallest and largest change of the step, smallest and largest step (s)."""
+    simbody: Integers
+    """(1,) 1: error norm and step sizes as Simbody's integrators have them, and the slope at the start of a call is
+    that of the previous excitation."""
+    counts: Floats
+    """(3,) numbers over which Simbody's norm is taken: coordinates, speeds, muscle states; locked ones count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +60,41 @@ PAIRS = {
         error=(71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40),
         order=5,
     ),
+    # Merson (1957), as Simbody has it: 'An operational method for the study of integration processes'.
+    "RungeKuttaMerson": Pair(
+        stage=(
+            (),
+            (1 / 3,),
+            (1 / 6, 1 / 6),
+            (1 / 8, 0.0, 3 / 8),
+            (1 / 2, 0.0, -3 / 2, 2.0),
+            (1 / 6, 0.0, 0.0, 2 / 3, 1 / 6),
+        ),
+        error=(-1 / 15, 0.0, 3 / 10, -4 / 15, 1 / 30, 0.0),
+        order=4,
+    ),
 }
 
 
-def method(name: str, accuracy: float, tables: Tables) -> Method:
-    """A pair for a model at an accuracy: the error in coordinates (rad, m) and activations that a step may make.
-
-    Speeds may be ten times as wrong, fibre lengths a tenth.
+def method(settings: NativeSettings, tables: Tables) -> Method:
+    """A pair for a model. `accuracy` is the error in coordinates (rad, m) and activations that a step may make; speeds
+    may be ten times as wrong, fibre lengths a tenth. With stale controls it is the accuracy of Simbody's integrators.
     """
-    pair = PAIRS[name]
+    pair = PAIRS[settings.integrator]
     stages = len(pair.error)
     stage = np.zeros((stages, stages))
     for i, row in enumerate(pair.stage):
         stage[i, : len(row)] = row
     dofs, muscles = len(tables.skeleton.dof_link), len(tables.muscles.max_isometric_force_n)
-    allowed = accuracy * np.repeat((1.0, 10.0, 1.0, 0.1), (dofs, dofs, muscles, muscles))
-    control = np.array([0.9, -0.5 / pair.order, 0.3, 4.0 if pair.order > 3 else 3.0, 1e-8, 0.01])
-    return Method(stage, np.array(pair.error), 1.0 / allowed, control)
+    coordinates = len(tables.records.coordinate_dof)
+    weights = (1.0, 1.0, 1.0, 1.0) if settings.stale_controls else (1.0, 10.0, 1.0, 0.1)
+    allowed = settings.accuracy * np.repeat(weights, (dofs, dofs, muscles, muscles))
+    least, most = (0.1, 5.0) if settings.stale_controls else (0.3, 4.0 if pair.order > 3 else 3.0)
+    return Method(
+        stage=stage,
+        error=np.array(pair.error),
+        scale=1.0 / allowed,
+        control=np.array([0.9, -0.5 / pair.order, least, most, 1e-8, 0.01]),
+        simbody=np.array([settings.stale_controls], np.int64),
+        counts=np.array([coordinates, coordinates, 2 * muscles], float),
+    )

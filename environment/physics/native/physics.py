@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from environment.osim_file import read_model
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
-from environment.physics.native.engine import FIRST_STEP_S, Engine
+from environment.physics.native.engine import Engine
 from environment.physics.native.settings import NativeSettings
 from environment.state import StateLayout
 from environment.timestep import CONTROL_STEP_S
@@ -44,8 +44,10 @@ class NativePhysics:
         return self._engine.model.sha256
 
     def reset(self) -> NDArray[np.float64]:
-        muscles = len(self._engine.model.muscles)
-        return self.restore(Snapshot(0.0, 0, self._start, np.zeros(muscles), FIRST_STEP_S))
+        settings = self._engine.settings
+        # osim-rl's muscles are fully excited before the first action.
+        before = np.full(len(self._engine.model.muscles), 1.0 if settings.stale_controls else 0.0)
+        return self.restore(Snapshot(0.0, 0, self._start, before, settings.first_step_s))
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
         bodies = self._engine.bodies
