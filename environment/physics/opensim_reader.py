@@ -32,7 +32,10 @@ class StateReader:
         self._joints = _members(model.getJointSet())
         self._bodies = _members(model.getBodySet())
         self._forces = _members(model.getForceSet())
-        self.muscles = _members(model.getMuscles())
+        self._muscles = _members(model.getMuscles())
+        muscles = {muscle.getName(): muscle for muscle in self._muscles}
+        # A muscle's record is its one actuation, which is read faster by itself.
+        self._actuators = [muscles.get(force.getName()) for force in self._forces]
         self._coordinates = [joint.get_coordinates(i) for joint in self._joints for i in range(joint.numCoordinates())]
         if model.getMarkerSet().getSize():
             raise ValueError("this model has markers, which the state does not carry")
@@ -45,10 +48,13 @@ class StateReader:
         values += [coordinate.getSpeedValue(state) for coordinate in self._coordinates]
         values += [coordinate.getAccelerationValue(state) for coordinate in self._coordinates]
         values += self._body_values(state)
-        for force in self._forces:
-            record = force.getRecordValues(state)
-            values += [record.get(i) for i in range(record.size())]
-        for muscle in self.muscles:
+        for force, muscle in zip(self._forces, self._actuators, strict=True):
+            if muscle is not None:
+                values.append(muscle.getActuation(state))
+            else:
+                record = force.getRecordValues(state)
+                values += [record.get(i) for i in range(record.size())]
+        for muscle in self._muscles:
             values.append(muscle.getActivation(state))
             values.append(muscle.getFiberLength(state))
             values.append(muscle.getFiberVelocity(state))
@@ -66,18 +72,16 @@ class StateReader:
         groups: list[list[float]] = [[] for _ in _BODY_UNITS]
         for body in self._bodies:
             transform = body.getTransformInGround(state)
-            velocity = body.getVelocityInGround(state)
-            acceleration = body.getAccelerationInGround(state)
             vectors = (
                 transform.p(),
-                velocity.get(1),
-                acceleration.get(1),
+                body.getLinearVelocityInGround(state),
+                body.getLinearAccelerationInGround(state),
                 transform.R().convertRotationToBodyFixedXYZ(),
-                velocity.get(0),
-                acceleration.get(0),
+                body.getAngularVelocityInGround(state),
+                body.getAngularAccelerationInGround(state),
             )
             for group, vector in zip(groups, vectors, strict=True):
-                group += (vector.get(0), vector.get(1), vector.get(2))
+                group += vector.to_numpy().tolist()
         return [value for group in groups for value in group]
 
     def _describe(self) -> StateLayout:
@@ -96,11 +100,38 @@ class StateReader:
             entries += [Entry(f"{branch}/{body.getName()}/{axis}", unit) for body in self._bodies for axis in AXES]
         for force in self._forces:
             entries += _force_entries(force)
-        for muscle in self.muscles:
+        for muscle in self._muscles:
             entries += [Entry(f"muscles/{muscle.getName()}/{leaf}", unit) for leaf, unit in _MUSCLE_UNITS.items()]
         for name, unit in _MASS_CENTER_UNITS.items():
             entries += [Entry(f"misc/{name}/{axis}", unit) for axis in AXES]
         return StateLayout(tuple(entries), (*hollow, "markers"))
+
+
+class WeldedReader(StateReader):
+    """Reads a model whose locked coordinates were taken out as if they were still there.
+
+    Their numbers, and those of their limit forces, do not change: they are the start pose's, at rest.
+    """
+
+    def __init__(self, model: Any, published: StateLayout, start: NDArray[np.float64]) -> None:
+        """
+        Args:
+            model: Without its locked coordinates.
+            published: Layout of the model that has them.
+            start: (S,) of that model in its start pose.
+        """
+        super().__init__(model)
+        self._places = np.array([published.index[name] for name in self.layout.names])
+        self._constant = start.copy()
+        # A constraint leaves some noise in what should be zero.
+        for branch in ("joint_vel", "joint_acc"):
+            self._constant[published.where(branch)] = 0.0
+        self.layout = published
+
+    def read(self, state: Any) -> NDArray[np.float64]:
+        values = self._constant.copy()
+        values[self._places] = super().read(state)
+        return values
 
 
 def _force_entries(force: Any) -> list[Entry]:

@@ -15,8 +15,10 @@ from environment.physics.settings import OpenSimSettings
     ("setting", "error", "message"),
     [
         ({"task": "marathon"}, KeyError, "no task 'marathon'; there are prosthetics-round1"),
-        ({"physics": "bullet"}, ValueError, "physics 'bullet' is unknown; there are opensim"),
-        ({"integrator": "Euler"}, ValueError, "integrator 'Euler' is unknown; there are RungeKuttaMerson"),
+        ({"physics": "bullet"}, ValueError, "physics 'bullet' is unknown; there are native, opensim"),
+        ({"integrator": "Euler"}, ValueError, "integrator 'Euler' is unknown to native; there are BogackiShampine32"),
+        ({"physics": "opensim", "integrator": "Euler"}, ValueError, "integrator 'Euler' is unknown; there are RungeKuttaM"),
+        ({"stale_controls": True}, ValueError, "stale_controls is osim-rl's fault of RungeKuttaMerson"),
         ({"accuracy": 0.1}, ValueError, "integrator accuracy 0.1 is outside"),
         ({"accuracy": 0.0}, ValueError, "integrator accuracy 0 is outside"),
         ({"accuracy": float("nan")}, ValueError, "integrator accuracy nan is outside"),

@@ -17,6 +17,7 @@ from tests.environment.hand_made import about_x, about_y, about_z, to_pelvis_coo
 pytestmark = pytest.mark.opensim
 
 MODEL = model_path("3D_pros")
+CONSTRAINED = OpenSimSettings(weld_locked=False)
 STEPS = 30
 
 
@@ -39,9 +40,11 @@ def tight(plan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return play(OpenSimSettings("RungeKuttaMerson", 1e-7), plan)
 
 
-def test_the_name_tells_the_integrator_its_accuracy_and_the_fault() -> None:
-    assert OpenSimPhysics(MODEL, FAST).name == "opensim/SemiExplicitEuler2/0.001"
+def test_the_name_tells_all_settings() -> None:
+    assert OpenSimPhysics(MODEL, FAST).name == "opensim/SemiExplicitEuler2/0.01/1ms"
     assert OpenSimPhysics(MODEL, OFFICIAL).name == "opensim/RungeKuttaMerson/5e-05/stale-controls"
+    slow = OpenSimSettings("RungeKutta2", 1e-3, weld_locked=False, longest_step_s=0.01)
+    assert OpenSimPhysics(MODEL, slow).name == "opensim/RungeKutta2/0.001/constrained"
 
 
 def test_the_prosthetic_model_has_412_numbers_and_19_muscles_in_the_challenge_s_order() -> None:
@@ -58,11 +61,27 @@ def test_the_model_s_checksum_is_of_its_file() -> None:
     assert OpenSimPhysics(MODEL).model_sha256 == file_sha256(MODEL)
 
 
-def test_the_fast_integrator_stays_within_three_millimetres_of_the_tight_solution(
+def test_the_longest_step_is_kept(plan: np.ndarray) -> None:
+    def times_s(settings: OpenSimSettings) -> np.ndarray:
+        physics = OpenSimPhysics(MODEL, settings)
+        physics.reset()
+        physics._manager.setRecordStatesTrajectory(True)
+        physics._manager.initialize(physics._state)  # the record is begun here
+        for excitation in plan[:10]:
+            physics.step(excitation)
+        states = physics._manager.getStatesTrajectory()
+        return np.array([states.get(i).getTime() for i in range(states.getSize())])
+
+    assert 5e-4 < np.diff(times_s(FAST)).max() < 1e-3 + 1e-9
+    assert np.diff(times_s(replace(FAST, longest_step_s=0.01))).max() > 1.2e-3
+    assert np.diff(times_s(replace(FAST, stale_controls=True))).max() > 1.2e-3
+
+
+def test_the_fast_integrator_stays_within_five_millimetres_of_the_tight_solution(
     plan: np.ndarray, tight: tuple[np.ndarray, np.ndarray]
 ) -> None:
     away_m = np.abs(play(FAST, plan)[0] - tight[0]).max()
-    assert 1e-7 < away_m < 3e-3
+    assert 1e-7 < away_m < 5e-3
 
 
 def test_fresh_controls_bring_activations_three_times_nearer_to_the_tight_solution_than_stale_ones(
@@ -70,15 +89,18 @@ def test_fresh_controls_bring_activations_three_times_nearer_to_the_tight_soluti
 ) -> None:
     stale, fresh = (
         np.abs(play(settings, plan)[1] - tight[1]).mean()
-        for settings in (OFFICIAL, replace(OFFICIAL, stale_controls=False))
+        for settings in (OFFICIAL, replace(OFFICIAL, stale_controls=False, weld_locked=False, longest_step_s=0.01))
     )
     assert fresh < stale / 3
 
 
 def test_controls_are_fresh_unless_asked_otherwise(plan: np.ndarray) -> None:
     assert not FAST.stale_controls
-    stale, fresh = (play(settings, plan[:3])[1] for settings in (replace(FAST, stale_controls=True), FAST))
-    assert not np.array_equal(stale, fresh)
+    fresh = replace(FAST, weld_locked=False, longest_step_s=0.01)  # apart from the controls as osim-rl does it
+    stale_activations, activations = (
+        play(settings, plan[:3])[1] for settings in (replace(fresh, stale_controls=True), fresh)
+    )
+    assert not np.array_equal(stale_activations, activations)
 
 
 def test_a_snapshot_keeps_the_excitation_that_was_used_when_the_caller_s_array_changes() -> None:
@@ -118,12 +140,31 @@ def test_a_state_that_is_not_finite_is_a_simulation_error_and_the_simulator_surv
     assert np.isfinite(physics.step(np.zeros(19))).all()
 
 
-def test_a_snapshot_of_another_model_is_a_simulation_error() -> None:
+def test_a_snapshot_of_another_size_is_refused_and_moves_nothing() -> None:
+    constrained = OpenSimPhysics(MODEL, CONSTRAINED)
+    constrained.reset()
     physics = OpenSimPhysics(MODEL)
     physics.reset()
-    snapshot = physics.snapshot()
-    with pytest.raises(SimulationError, match="OpenSim failed in restore"):
-        physics.restore(replace(snapshot, y=snapshot.y[:-2]))
+    before = physics.snapshot()
+    with pytest.raises(ValueError, match=r"holds \(72,\) .* has \(66,\); .* constrained instead of welded"):
+        physics.restore(constrained.snapshot())
+    assert physics.snapshot().y.tobytes() == before.y.tobytes()
+
+
+def test_a_step_that_fails_carries_the_last_good_state_and_its_excitation() -> None:
+    physics = OpenSimPhysics(MODEL)
+    physics.reset()
+    good = physics.step(np.full(19, 0.2))
+    expected = good.copy()
+    good[:] = 0.0
+    speeds = physics._state.updU()
+    speeds.set(0, np.nan)
+    with pytest.raises(SimulationError) as failure:
+        physics.step(np.full(19, 0.7))
+    assert failure.value.state is not None
+    assert failure.value.excitation is not None
+    assert np.array_equal(failure.value.state, expected)
+    assert (failure.value.excitation == 0.7).all()
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
@@ -142,10 +183,8 @@ def test_nothing_is_kept_per_step() -> None:
     physics.reset()
 
     def kept() -> tuple[int, ...]:
-        controllers = physics._model.getControllerSet()
-        return physics._manager.getStateStorage().getSize(), len(
-            list(controllers.getControlTable().getIndependentColumn())
-        )
+        table = physics._model.getControllerSet().getControlTable()
+        return physics._manager.getStateStorage().getSize(), len(list(table.getIndependentColumn()))
 
     before = kept()
     for _ in range(20):
@@ -160,7 +199,7 @@ def test_compact_sees_opensim_s_own_body_alike_in_every_heading(yaw_rad: float) 
     for _ in range(8):
         physics.step(np.full(19, 0.2))
     still = physics.snapshot()
-    speeds = slice(17, 34)
+    speeds = slice(14, 28)
     upright = still.y.copy()
     upright[speeds] = 0.0
     upright[:3] = 0.25, 0.1, -0.2

@@ -52,6 +52,7 @@ def compare_episode(
     ours = ProstheticsEnv(
         EnvironmentConfig(
             task=f"{body}-round{difficulty + 1}",
+            physics="opensim",
             integrator=integrator,
             accuracy=accuracy,
             stale_controls=True,

@@ -1,4 +1,4 @@
-"""One contract, both bodies: the fake one and OpenSim's."""
+"""One contract, three bodies: the fake one, OpenSim's and the native engine's."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ Make = Callable[[], Physics]
 def opensim_body(settings: OpenSimSettings | None = None) -> Physics:
     from environment.physics.opensim import OpenSimPhysics
 
-    return OpenSimPhysics(model_path("3D_pros"), settings or OpenSimSettings())
+    return OpenSimPhysics(model_path("3D_pros"), settings or OpenSimSettings(accuracy=1e-3))
 
 
-MAKERS: dict[str, Make] = {"fake": FakePhysics, "opensim": opensim_body}
+def native_body() -> Physics:
+    from environment.physics.native.physics import NativePhysics
+
+    return NativePhysics(model_path("3D_pros"))
 
 
-@pytest.fixture(params=["fake", pytest.param("opensim", marks=pytest.mark.opensim)])
+MAKERS: dict[str, Make] = {"fake": FakePhysics, "opensim": opensim_body, "native": native_body}
+
+
+@pytest.fixture(params=["fake", "native", pytest.param("opensim", marks=pytest.mark.opensim)])
 def make(request: pytest.FixtureRequest) -> Make:
     return MAKERS[request.param]
 
