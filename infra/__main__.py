@@ -125,9 +125,8 @@ def run(options: argparse.Namespace) -> None:
 def bench(options: argparse.Namespace) -> None:
     """Measure this machine, the peer in the same run, and print a table."""
     from infra.bench import report
-    from infra.bench.simulator import simulator
 
-    result = {"simulator": simulator}[options.bench](options.quick)
+    result = _BENCHES[options.bench](options.quick)
     print(report.table(result))
     if options.json:
         report.save(result, options.json)
@@ -171,6 +170,37 @@ def _runs() -> dict[str, Any]:
     return found
 
 
+def _simulator(quick: bool) -> dict[str, Any]:
+    from infra.bench.simulator import simulator
+
+    return simulator(quick)
+
+
+def _fidelity(quick: bool) -> dict[str, Any]:
+    from infra.bench.fidelity.report import fidelity
+
+    return fidelity(quick, _references())
+
+
+def _reference_episodes(quick: bool) -> dict[str, Any]:
+    from infra.bench.fidelity.report import compute_references
+
+    logging.getLogger("infra.bench").setLevel(logging.INFO)  # each of them takes seconds
+    return compute_references(quick, _references())
+
+
+def _references() -> Path:
+    return Settings.load().folder / "fidelity"
+
+
+_BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "simulator": _simulator,
+    "fidelity": _fidelity,
+    "references": _reference_episodes,
+}
+"""Imported when asked for: they load simulators."""
+
+
 def _print_services(services: dict[str, dict[str, Any]]) -> None:
     for name, service in services.items():
         state = "up" if service["up"] else "down"
@@ -197,8 +227,8 @@ def _parser() -> argparse.ArgumentParser:
     command("status", status).add_argument("--json", action="store_true", help="as JSON")
     command("compass", compass)
     measure = command("bench", bench)
-    measure.add_argument("bench", choices=["simulator"], help="what to measure")
-    measure.add_argument("--quick", action="store_true", help="fewer settings and steps, under a minute")
+    measure.add_argument("bench", choices=list(_BENCHES), help="what to measure; `fidelity` compares with `references`")
+    measure.add_argument("--quick", action="store_true", help="less of it, in a minute or two")
     measure.add_argument("--json", type=Path, metavar="FILE", help="save the result here")
     job = command("run", run)
     job.add_argument("--run", "--name", dest="run", default="first-light", metavar="NAME", help="default: first-light")

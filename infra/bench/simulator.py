@@ -1,4 +1,4 @@
-"""How fast OpenSim runs here at several integrator settings, and how far each strays; osim-rl's own way beside it.
+"""How fast the simulators run here, and how far each strays; osim-rl's own way beside them.
 
 All play the same random on/off actions, held 4 control steps, until the fall. The truth is Runge-Kutta-Merson at 1e-7.
 Time is processor time of the one thread that simulates, so that a busy machine disturbs the figures little. It covers a
@@ -16,25 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from environment.config import EnvironmentConfig
+from environment.physics.native.settings import NativeSettings
 from environment.physics.settings import OpenSimSettings
 from environment.prosthetics import ProstheticsEnv
 from infra.bench.machine import machine
+from infra.bench.scaling import scaling
+
+Settings = OpenSimSettings | NativeSettings
 
 HELD_STEPS = 4
 PEER = "osim-rl 2.1.5"
 REFERENCE = OpenSimSettings("RungeKuttaMerson", 1e-7)
-SETTINGS = (
-    OpenSimSettings("SemiExplicitEuler2", 1e-2),
-    OpenSimSettings("SemiExplicitEuler2", 1e-3),
-    OpenSimSettings("RungeKutta2", 1e-2),
-    OpenSimSettings("RungeKutta2", 1e-3),
-    OpenSimSettings("RungeKutta3", 1e-3),
-    OpenSimSettings("RungeKuttaMerson", 1e-3),
-    OpenSimSettings("RungeKuttaMerson", 5e-5),
+SETTINGS: tuple[Settings, ...] = (
     OpenSimSettings("RungeKuttaMerson", 5e-5, stale_controls=True),
+    OpenSimSettings("RungeKuttaMerson", 5e-5),
+    OpenSimSettings("SemiExplicitEuler2", 1e-3),
+    OpenSimSettings(),
+    NativeSettings("RungeKuttaMerson", 5e-5, stale_controls=True),
+    NativeSettings("DormandPrince54", 1e-9),
+    NativeSettings(accuracy=1e-6),
+    NativeSettings(),
+    NativeSettings(accuracy=1e-4),
 )
-"""The second is that of rollouts; the last is osim-rl's own, its fault included."""
-QUICK = (SETTINGS[0], SETTINGS[1], SETTINGS[6], SETTINGS[7])
+"""The first is osim-rl's own, its fault included; those without arguments are the rollouts'."""
+QUICK: tuple[Settings, ...] = (SETTINGS[0], OpenSimSettings(), NativeSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +77,27 @@ Simulate = Callable[[int, int], Played]
 
 
 def simulator(quick: bool = False) -> dict[str, Any]:
-    """The benchmark: a row for each setting, osim-rl's own way as the peer."""
+    """The benchmark: a row for each setting with osim-rl's own way as the peer, then what a second core adds."""
     found = measure(QUICK, seeds=(1,), most_steps=60) if quick else measure(SETTINGS, seeds=(1, 2, 3), most_steps=300)
     peer = found[0]
     return {
         "bench": "simulator",
         "about": "Control steps per second of one core; errors against RungeKuttaMerson 1e-07 on the same actions.",
-        "machine": machine("opensim", "osim-rl", "numpy"),
-        "rows": [_row(comparison, peer) for comparison in found],
+        "machine": machine("opensim", "osim-rl", "numba", "numpy"),
+        "rows": [
+            *(_row(comparison, peer) for comparison in found),
+            *(scaling(steps=50, rounds=1) if quick else scaling(steps=200, rounds=5)),
+        ],
     }
 
 
-def measure(settings: Sequence[OpenSimSettings], *, seeds: Sequence[int], most_steps: int) -> list[Comparison]:
+def measure(settings: Sequence[Settings], *, seeds: Sequence[int], most_steps: int) -> list[Comparison]:
     """osim-rl first, then each of `settings`.
 
     All of them play a seed before the next seed's turn, so that a slow minute of the machine slows all alike.
     """
-    ways: dict[str, Simulate] = {PEER: osim_rl(), **{name_of(one): opensim(one) for one in settings}}
-    reference = opensim(REFERENCE)
+    ways: dict[str, Simulate] = {PEER: osim_rl(), **{one.name: ours(one) for one in settings}}
+    reference = ours(REFERENCE)
     played: dict[str, list[Played]] = {name: [] for name in ways}
     truths = []
     for seed in seeds:
@@ -99,16 +107,12 @@ def measure(settings: Sequence[OpenSimSettings], *, seeds: Sequence[int], most_s
     return [compare(name, episodes, truths) for name, episodes in played.items()]
 
 
-def name_of(settings: OpenSimSettings) -> str:
-    """E.g. `RungeKuttaMerson 5e-05, stale controls`."""
-    return f"{settings.integrator} {settings.accuracy:g}" + (", stale controls" if settings.stale_controls else "")
-
-
-def opensim(settings: OpenSimSettings) -> Simulate:
+def ours(settings: Settings) -> Simulate:
     """Our environment of the second round with these settings, one control step per decision."""
     env = ProstheticsEnv(
         EnvironmentConfig(
             task="prosthetics-round2",
+            physics="native" if isinstance(settings, NativeSettings) else "opensim",
             integrator=settings.integrator,
             accuracy=settings.accuracy,
             stale_controls=settings.stale_controls,

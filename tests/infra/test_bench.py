@@ -13,7 +13,7 @@ import pytest
 from environment.physics.settings import OpenSimSettings
 from infra.bench.machine import machine
 from infra.bench.report import save, table
-from infra.bench.simulator import PEER, REFERENCE, Played, actions, compare, measure, name_of, opensim
+from infra.bench.simulator import PEER, REFERENCE, Played, actions, compare, measure, ours
 
 
 def straight(length: int, *, off_m: float = 0.0, reward: float = 10.0, seconds: float = 1.0) -> Played:
@@ -92,18 +92,18 @@ def test_machine_says_what_it_is() -> None:
 def test_the_tighter_the_closer_and_osim_rl_equals_us_at_its_own_settings() -> None:
     own = OpenSimSettings("RungeKuttaMerson", 5e-5, stale_controls=True)
     loose = OpenSimSettings("SemiExplicitEuler2", 1e-2)
-    peer, ours, fast = measure((own, loose), seeds=(2,), most_steps=25)
-    assert [peer.name, ours.name, fast.name] == [PEER, name_of(own), name_of(loose)]
-    assert peer.error_mm == pytest.approx(ours.error_mm, abs=1e-5)
-    assert peer.return_error_percent == pytest.approx(ours.return_error_percent, abs=1e-6)
-    assert 0 < ours.error_mm < 0.5 * fast.error_mm
-    assert {one.steps for one in (peer, ours, fast)} == {25}
+    peer, same, fast = measure((own, loose), seeds=(2,), most_steps=25)
+    assert [peer.name, same.name, fast.name] == [PEER, own.name, loose.name]
+    assert peer.error_mm == pytest.approx(same.error_mm, abs=1e-5)
+    assert peer.return_error_percent == pytest.approx(same.return_error_percent, abs=1e-6)
+    assert 0 < same.error_mm < 0.5 * fast.error_mm
+    assert {one.steps for one in (peer, same, fast)} == {25}
     assert fast.steps_per_s > 1.5 * peer.steps_per_s
 
 
 @pytest.mark.opensim
 def test_an_episode_is_played_until_the_fall_and_again_the_same() -> None:
-    fast = opensim(OpenSimSettings("SemiExplicitEuler2", 1e-2))
+    fast = ours(OpenSimSettings("SemiExplicitEuler2", 1e-2))
     first, again = fast(1, 300), fast(1, 300)
     assert 50 < len(first.rewards) < 150
     assert (first.mass_center_m == again.mass_center_m).all()

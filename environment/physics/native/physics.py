@@ -24,6 +24,7 @@ class NativePhysics:
 
     def __init__(self, model: Path, settings: NativeSettings = DEFAULT) -> None:
         self._engine = Engine(read_model(model), settings)
+        self._muscles = tuple(muscle.name for muscle in self._engine.model.muscles)
         self._start = self._engine.start()
         self._step = -1
 
@@ -37,7 +38,7 @@ class NativePhysics:
 
     @property
     def muscles(self) -> tuple[str, ...]:
-        return tuple(muscle.name for muscle in self._engine.model.muscles)
+        return self._muscles
 
     @property
     def model_sha256(self) -> str:
@@ -46,12 +47,12 @@ class NativePhysics:
     def reset(self) -> NDArray[np.float64]:
         settings = self._engine.settings
         # osim-rl's muscles are fully excited before the first action.
-        before = np.full(len(self._engine.model.muscles), 1.0 if settings.stale_controls else 0.0)
+        before = np.full(len(self._muscles), 1.0 if settings.stale_controls else 0.0)
         return self.restore(Snapshot(0.0, 0, self._start, before, settings.first_step_s))
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
         bodies = self._engine.bodies
-        values = check_excitation(excitation, len(self._engine.model.muscles))
+        values = check_excitation(excitation, len(self._muscles))
         if self._step < 0:
             raise RuntimeError("step before reset: the simulator has no state yet")
         before = bodies.state[0].copy()
