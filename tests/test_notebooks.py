@@ -57,7 +57,7 @@ def tiny_run(mongodb_uri: str) -> Iterator[tuple[str, MongoReplay]]:
     database = f"test_{uuid.uuid4().hex}"
     config = RunConfig.of(
         {
-            "environment": {"max_steps": 40, "accuracy": 1e-2},
+            "environment": {"max_steps": 40},
             "replay": {"explore_timesteps": 200, "capacity_timesteps": 5_000, "write_batch": 20},
             "algorithm": {"settings": {"hidden": [16, 16]}},
             "learner": {"batch_size": 16, "publish_seconds": 1},
@@ -144,7 +144,7 @@ def test_verify_setup_shows_runs_and_simulator_and_writes_nothing(replay: MongoR
     assert found.values["counts"] == before.timesteps
     assert all(0.8 < height < 1.0 for height in found.values["heights"])
     assert found.values["device"].split(":")[0] in ("cpu", "cuda")
-    assert "opensim/SemiExplicitEuler2" in found.text
+    assert "native/BogackiShampine32" in found.text
     assert "missing" not in found.text
     assert replay.counts(RUN) == before
 
@@ -258,7 +258,7 @@ def test_integrator_accuracy_compares_speed_and_error(tmp_path: Path) -> None:
     wanted = {"rows": "[[one.name, one.steps_per_s, one.error_mm, one.steps] for one in results]"}
     found = execute("Test Integrator Accuracy", tmp_path, parameters, wanted)
     (peer, _, peer_error_mm, _), (ours, speed, error_mm, steps) = found.values["rows"]
-    assert (peer, ours, steps) == ("osim-rl 2.1.5", "SemiExplicitEuler2 0.01", 20)
+    assert (peer, ours, steps) == ("osim-rl 2.1.5", "opensim/SemiExplicitEuler2/0.01/1ms", 20)
     assert speed > 1
     assert 0 < peer_error_mm < error_mm < 50
     assert found.plots == 1

@@ -350,7 +350,7 @@ def test_opensim_confirms_and_is_stopped_within_seconds(tmp_path: Path) -> None:
     found = scorer.evaluate(policy, (11,))
     assert found.confirmed
     assert found.confirmation is not None
-    assert found.reference == "opensim/RungeKuttaMerson/5e-05"
+    assert found.reference == "opensim/RungeKuttaMerson/5e-05/1ms"
     assert {episode.start.physics for episode in replay.episodes_after(RUN, {})} == {found.physics, found.reference}
     asked_s.append(time.monotonic())
     with pytest.raises(Stopped):

@@ -260,7 +260,7 @@ def test_a_long_episode_does_not_make_a_worker_look_dead(
 def real_run(
     mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> MongoReplay:
-    """A run on OpenSim, in real servers that the environment names for child processes."""
+    """A run on the native engine, in real servers that the environment names for child processes."""
     monkeypatch.setenv("MONGODB_URI", mongodb_uri)
     monkeypatch.setenv("MONGODB_DATABASE", database_name)
     monkeypatch.setenv("S3_BUCKET", s3_bucket)
@@ -280,7 +280,7 @@ def agents(*arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.opensim
 @pytest.mark.mongo
 @pytest.mark.s3
-def test_a_real_worker_process_writes_an_episode_of_opensim(
+def test_a_real_worker_process_writes_an_episode_of_the_native_engine(
     real_run: MongoReplay, mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path
 ) -> None:
     worker = agents("rollout", "--run", RUN, "--process", "worker-a", "--episodes", "1")
@@ -289,7 +289,7 @@ def test_a_real_worker_process_writes_an_episode_of_opensim(
     (episode,) = real_run.episodes_after(RUN, {})
     assert (episode.worker, episode.start.policy_version, episode.start.purpose) == ("worker-a", 0, "explore")
     assert (episode.length, episode.ended) == (40, "time_limit")
-    assert episode.start.physics.startswith("opensim/SemiExplicitEuler2/")
+    assert episode.start.physics == "native/BogackiShampine32/1e-05"
     columns = real_run.timesteps(episode)
     assert columns.state.shape == (41, len(real_run.run(RUN).state_names))
     assert columns.excitation[1:].std() > 0.2, "random muscles, not constant ones"
@@ -309,7 +309,9 @@ def test_a_real_worker_process_writes_an_episode_of_opensim(
 @pytest.mark.mongo
 @pytest.mark.s3
 def test_sigterm_ends_a_worker_at_once_with_its_episode_aborted(real_run: MongoReplay, tmp_path: Path) -> None:
-    plain: dict[str, Any] = {"environment": {"integrator": "RungeKuttaMerson", "accuracy": 1e-7}}
+    plain: dict[str, Any] = {
+        "environment": {"physics": "opensim", "integrator": "RungeKuttaMerson", "accuracy": 1e-7}
+    }
     create_run("slow", RunConfig.of(plain | {"replay": {"write_batch": 2}}), real_run)
     worker = agents("rollout", "--run", "slow", "--process", "worker-b")
     ends = time.monotonic() + 60

@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = socket.gethostname()
 CONFIG = """
 [environment]
+physics = "opensim"
 max_steps = 40
 [replay]
 explore_timesteps = 150
