@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import cross, load3, load9, minimum, plus, store3, turned
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import absolute, fill, fma, load, select, some, sqrt, store
 
 

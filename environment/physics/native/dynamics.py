@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.contacts import press
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import load, select, store
 from environment.physics.native.muscles import activation_rate, contract
 from environment.physics.native.paths import path_length, place_points, pull

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -56,7 +57,8 @@ class Engine:
         self.bodies.y[0, 2 * dofs : 2 * dofs + muscles] = self.tables.muscles.default_activation
         run, work = self._room(1)
         machine_code("settle").settle(self._tables.entries, self._bodies.entries, run.entries, work.entries)
-        return self.bodies.y[0].copy()
+        start: NDArray[np.float64] = self.bodies.y[0].copy()
+        return start
 
     def advance(self, duration_s: float) -> None:
         """Moves all bodies on by `duration_s`, or not at all when it is 0, and describes where they are.
@@ -99,4 +101,4 @@ def _shares(number: int, lanes: int, threads: int) -> list[tuple[int, int]]:
     """Ranges of bodies for the threads, none of them smaller than the lanes if that can be avoided."""
     shares = max(1, min(threads, number // lanes))
     edges = [number * i // shares for i in range(shares + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))

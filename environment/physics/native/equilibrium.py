@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import maximum
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import fill, load, select, store
 from environment.physics.native.muscles import contract
 from environment.physics.native.paths import path_length, place_points

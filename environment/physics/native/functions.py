@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from environment.physics.native.jit import inner
-
 from environment.physics.native.lanes import fma, gather, load, nearest, power_of_two, select, store, truncated
 
 _LOG2_E = 1.4426950408889634
@@ -15,7 +14,7 @@ _HALF_PI_1, _HALF_PI_2, _HALF_PI_3 = 1.57079632673412561417e00, 6.07710050630396
 
 @inner
 def exp(x):
-    """Within one unit in the last place; below -708 it stays at the smallest normal numbers, above 709 at the largest."""
+    """Within one unit in the last place; from -708 down and from 709 up it stays as it is there."""
     x = select(x > -708.0, x, x * 0.0 - 708.0)
     x = select(x < 709.0, x, x * 0.0 + 709.0)
     n = nearest(x * _LOG2_E)

@@ -6,10 +6,9 @@ to a body depends on nothing but itself.
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.dynamics import derivatives
 from environment.physics.native.functions import maximum
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import absolute, fma, load, select, store
 
 RUNNING, DONE, FAILED = 0, 1, 2
@@ -105,7 +104,7 @@ def _attempt(zero, tables, method, run, work, skip):
 
 @inner
 def _squares(zero, method, run, first, end, relative):
-    """Sum of the squares of errors per second over the allowed ones; relative ones to numbers that are larger than 1."""
+    """Sum of the squares of errors per second over the allowed ones; `relative` to numbers larger than 1."""
     numbers, total = len(run.y), zero
     for row in range(first, end):
         error = zero

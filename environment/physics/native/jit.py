@@ -1,7 +1,7 @@
 """How the engine's inner functions are compiled: only ever called by other machine code.
 
-So they need no wrappers for Python and C, whose compilation takes as long as that of many of the functions themselves. A
-division by zero gives an infinity, as in any IEEE arithmetic; the integrator then refuses the step.
+So they need no wrappers for Python and C, whose compilation takes as long as that of many of the functions themselves.
+A division by zero gives an infinity, as in any IEEE arithmetic; the integrator then refuses the step.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
 from environment.physics.native.references import element_pointer
 
@@ -26,15 +27,19 @@ _BIT = ir.IntType(1)
 _INT64 = ir.IntType(64)
 
 
-class Lanes(types.Type):  # type: ignore[misc]
+class Lanes(types.Type):
     """`width` float64."""
 
     def __init__(self, width: int) -> None:
         self.width = width
         super().__init__(name=f"Lanes({width})")
 
+    def can_convert_from(self, context: Any, other: Any) -> Any:
+        """Plain numbers can be put into every lane."""
+        return Conversion.safe if isinstance(other, types.Float | types.Integer) else None
 
-class Mask(types.Type):  # type: ignore[misc]
+
+class Mask(types.Type):
     """`width` truth values: what a comparison of lanes gives."""
 
     def __init__(self, width: int) -> None:
@@ -42,7 +47,7 @@ class Mask(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Mask({width})")
 
 
-class Indices(types.Type):  # type: ignore[misc]
+class Indices(types.Type):
     """`width` int64: where in a table each lane looks."""
 
     def __init__(self, width: int) -> None:
@@ -51,7 +56,7 @@ class Indices(types.Type):  # type: ignore[misc]
 
 
 def _model_of(element: ir.Type) -> Any:
-    class Model(models.PrimitiveModel):  # type: ignore[misc]
+    class Model(models.PrimitiveModel):
         def __init__(self, manager: Any, kind: Any) -> None:
             super().__init__(manager, kind, ir.VectorType(element, kind.width))
 
@@ -81,7 +86,7 @@ def _width(args: tuple[Any, ...]) -> int | None:
 def _register(function: Any, result: Callable[[int], types.Type], lower: Callable[..., Any], operands: int) -> None:
     """Teaches Numba `function` of lanes; plain numbers among the operands are put into every lane."""
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
+    class Template(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             if kws or len(args) != operands:
                 return None
@@ -94,25 +99,11 @@ def _register(function: Any, result: Callable[[int], types.Type], lower: Callabl
     )
 
 
+@lower_cast(types.Float, Lanes)
+@lower_cast(types.Integer, Lanes)
 def _cast_number(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
     return _vector(builder, context.cast(builder, value, fromty, types.float64), toty.width)
 
-
-def _allow_numbers_as_lanes() -> None:
-    from numba.extending import lower_cast
-
-    for kind in (types.Float, types.Integer):
-        lower_cast(kind, Lanes)(_cast_number)
-
-    def can_convert_from(self: Lanes, context: Any, other: Any) -> Any:
-        from numba.core.typeconv import Conversion
-
-        return Conversion.safe if isinstance(other, types.Float | types.Integer) else None
-
-    Lanes.can_convert_from = can_convert_from
-
-
-_allow_numbers_as_lanes()
 
 for _function, _instruction in (
     (operator.add, "fadd"),
@@ -132,7 +123,7 @@ for _function, _sign in (
 _register(operator.neg, Lanes, lambda b, a, w: b.fneg(*a), 1)
 
 
-class _MaskOperator(AbstractTemplate):  # type: ignore[misc]
+class _MaskOperator(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         fits = args and all(isinstance(arg, Mask) and arg == args[0] for arg in args)
         return signature(args[0], *args) if fits else None
@@ -162,37 +153,37 @@ def _signature_of(args: tuple[Any, ...]) -> Any:
     return signature(Lanes(width), *([Lanes(width)] * len(args))) if width else None
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def sqrt(typing: Any, x: Any) -> Any:
     """Correctly rounded."""
     return _signature_of((x,)), _pointwise("sqrt", 1)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def absolute(typing: Any, x: Any) -> Any:
     return _signature_of((x,)), _pointwise("fabs", 1)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def nearest(typing: Any, x: Any) -> Any:
     """To the nearest integer, halves to the even one."""
     return _signature_of((x,)), _pointwise("rint", 1)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
     """x · y + z, rounded once."""
     return _signature_of((x, y, z)), _pointwise("fma", 3)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def select(typing: Any, mask: Any, yes: Any, no: Any) -> Any:
     """`yes` where the mask is true, else `no`; the other one's value, NaN included, leaves no trace."""
     kind = Lanes(mask.width)
     return signature(kind, mask, kind, kind), lambda context, builder, sig, args: builder.select(*args)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def some(typing: Any, mask: Any) -> Any:
     """Whether the mask is true in any lane."""
 
@@ -209,7 +200,7 @@ def _row_pointer(builder: Any, column: Any, row: Any, width: int) -> Any:
     return builder.bitcast(pointer, kind.as_pointer())
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def load(typing: Any, like: Any, column: Any, row: Any) -> Any:
     """A row of a (rows, width) column, as lanes of `like`'s kind. Unchecked."""
 
@@ -219,7 +210,7 @@ def load(typing: Any, like: Any, column: Any, row: Any) -> Any:
     return signature(like, like, column, types.intp), lower
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def store(typing: Any, column: Any, row: Any, value: Any) -> Any:
     """Sets a row of a (rows, width) column. Unchecked."""
 
@@ -230,7 +221,7 @@ def store(typing: Any, column: Any, row: Any, value: Any) -> Any:
     return signature(types.void, column, types.intp, value), lower
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def fill(typing: Any, like: Any, number: Any) -> Any:
     """The number in every lane."""
     return signature(like, like, types.float64), lambda context, builder, sig, args: _vector(
@@ -238,7 +229,7 @@ def fill(typing: Any, like: Any, number: Any) -> Any:
     )
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def truncated(typing: Any, x: Any) -> Any:
     """Integers below the values' magnitudes, as table positions; the values must be finite and small."""
 
@@ -248,7 +239,7 @@ def truncated(typing: Any, x: Any) -> Any:
     return signature(Indices(x.width), x), lower
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def gather(typing: Any, table: Any, start: Any, stride: Any, offset: Any, indices: Any) -> Any:
     """Each lane its own `table[start + stride · index + offset]`. Unchecked."""
 
@@ -266,22 +257,20 @@ def gather(typing: Any, table: Any, start: Any, stride: Any, offset: Any, indice
     return signature(Lanes(indices.width), table, types.intp, types.intp, types.intp, indices), lower
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def power_of_two(typing: Any, exponent: Any) -> Any:
     """2 to an integer-valued exponent within -1022..1023."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         integers = ir.VectorType(_INT64, exponent.width)
-        biased = builder.add(
-            builder.fptosi(args[0], integers), ir.Constant(integers, [1023] * exponent.width)
-        )
+        biased = builder.add(builder.fptosi(args[0], integers), ir.Constant(integers, [1023] * exponent.width))
         shifted = builder.shl(biased, ir.Constant(integers, [52] * exponent.width))
         return builder.bitcast(shifted, ir.VectorType(_DOUBLE, exponent.width))
 
     return signature(exponent, exponent), lower
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def zeros(typing: Any, width: Any) -> Any:
     """Lanes of zeros; the width is a literal, such as `zeros(8)`."""
     if not isinstance(width, types.IntegerLiteral):

@@ -35,7 +35,8 @@ def state_layout(model: BodyModel) -> StateLayout:
             path = f"{branch}/{joint.name}"
             if not joint.coordinates:
                 hollow.append(path)
-            entries += [Entry(f"{path}/{one.name}", units[0] if one.rotational else units[1]) for one in joint.coordinates]
+            for one in joint.coordinates:
+                entries.append(Entry(f"{path}/{one.name}", units[0] if one.rotational else units[1]))
     for branch, unit in _BODY_UNITS.items():
         entries += [Entry(f"{branch}/{body.name}/{axis}", unit) for body in model.bodies for axis in AXES]
     for force in model.forces:

@@ -59,7 +59,7 @@ def _folder() -> Path:
 
 
 def _remove_outdated(folder: Path) -> None:
-    """Code of earlier sources. A process that runs it has it in memory already. Other places may serve other checkouts."""
+    """Code of earlier sources; a process that runs it has it in memory. Other places may serve other checkouts."""
     if folder.parent != _OWN:
         return
     for other in _OWN.glob("machine-code-*"):

@@ -6,9 +6,8 @@ Eng. 125 (2003); the equations are those of OpenSim 4.6's `Thelen2003Muscle` (Ap
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import clamp, exp, maximum
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import fma, select, some, sqrt
 
 # Tendon force at the end of the toe region, relative to the maximum isometric force, and 1 / (exp(3) - 1).
@@ -22,9 +21,7 @@ def activation_rate(muscles, muscle, activation, excitation):
     a = clamp(activation, muscles.minimum_activation[muscle], 1.0)
     pace = fma(a, 1.5, a * 0.0 + 0.5)
     rises = excitation > a
-    rate = select(
-        rises, 1.0 / (muscles.activation_time_s[muscle] * pace), pace / muscles.deactivation_time_s[muscle]
-    )
+    rate = select(rises, 1.0 / (muscles.activation_time_s[muscle] * pace), pace / muscles.deactivation_time_s[muscle])
     return (excitation - a) * rate
 
 

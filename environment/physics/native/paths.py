@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import (
-    add3,
     clamp,
     cross,
     dot,
@@ -18,6 +15,7 @@ from environment.physics.native.functions import (
     times,
     turned,
 )
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import fill, fma, load, select, some, sqrt, store
 
 

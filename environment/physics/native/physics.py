@@ -59,7 +59,7 @@ class NativePhysics:
         bodies.excitation[0] = values
         self._engine.advance(CONTROL_STEP_S)
         self._step += 1
-        state = bodies.state[0].copy()
+        state: NDArray[np.float64] = bodies.state[0].copy()
         if bodies.failed[0] or not np.isfinite(state).all():
             step, self._step = self._step, -1
             raise SimulationError(
@@ -93,7 +93,8 @@ class NativePhysics:
         bodies.step_size_s[0] = snapshot.step_size_s
         self._engine.advance(0.0)
         self._step = snapshot.step
-        return bodies.state[0].copy()
+        state: NDArray[np.float64] = bodies.state[0].copy()
+        return state
 
     def close(self) -> None:
         self._engine.close()

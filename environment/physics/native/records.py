@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import clamp, cross, load3, load9, maximum, minus, plus, store3, times, turned
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import fill, fma, load, select, store
 from environment.physics.native.springs import limit_energy, limit_force, spring_force
 

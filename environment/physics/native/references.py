@@ -42,7 +42,7 @@ def _entries(arrays: Any) -> list[int]:
     return entries
 
 
-class Column(types.Type):  # type: ignore[misc]
+class Column(types.Type):
     """One array of a directory. `constant`: nothing writes to it while machine code runs."""
 
     def __init__(self, whole_numbers: bool, constant: bool) -> None:
@@ -54,7 +54,7 @@ class Column(types.Type):  # type: ignore[misc]
         return types.int64 if self.whole_numbers else types.float64
 
 
-class Reference(types.Type):  # type: ignore[misc]
+class Reference(types.Type):
     """A named tuple of arrays."""
 
     def __init__(self, cls: type, constant: bool) -> None:
@@ -69,7 +69,7 @@ class Reference(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Reference({cls.__name__}, {constant})")
 
 
-class _PointerModel(models.PrimitiveModel):  # type: ignore[misc]
+class _PointerModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _INT64.as_pointer())
 
@@ -79,14 +79,14 @@ register_model(Reference)(_PointerModel)
 
 
 @infer_getattr
-class _Fields(AttributeTemplate):  # type: ignore[misc]
+class _Fields(AttributeTemplate):
     key = Reference
 
     def generic_resolve(self, kind: Reference, name: str) -> Any:
         return kind.fields[name][0] if name in kind.fields else None
 
 
-@lower_getattr_generic(Reference)  # type: ignore[misc]
+@lower_getattr_generic(Reference)
 def _field(context: Any, builder: Any, kind: Any, value: Any, name: str) -> Any:
     return builder.gep(value, [ir.Constant(_INT64, kind.fields[name][1])])
 
@@ -109,7 +109,7 @@ def element_pointer(builder: Any, column: Any, element: ir.Type, position: Any) 
 
 
 @infer_global(operator.getitem)
-class _Getitem(AbstractTemplate):  # type: ignore[misc]
+class _Getitem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         column, index = args
         if not isinstance(column, Column):
@@ -131,18 +131,18 @@ def _read(builder: Any, kind: Column, column: Any, position: Any) -> Any:
     return _invariant(builder, pointer) if kind.constant else builder.load(pointer)
 
 
-@lower_builtin(operator.getitem, Column, types.Integer)  # type: ignore[misc]
+@lower_builtin(operator.getitem, Column, types.Integer)
 def _getitem(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return _read(builder, sig.args[0], args[0], args[1])
 
 
-@lower_builtin(operator.getitem, Column, types.UniTuple)  # type: ignore[misc]
+@lower_builtin(operator.getitem, Column, types.UniTuple)
 def _getitem2(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return _read(builder, sig.args[0], args[0], _position(builder, args[0], args[1]))
 
 
 @infer_global(operator.setitem)
-class _Setitem(AbstractTemplate):  # type: ignore[misc]
+class _Setitem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         column, index, _ = args
         if not isinstance(column, Column) or column.constant:
@@ -154,25 +154,25 @@ class _Setitem(AbstractTemplate):  # type: ignore[misc]
         return None
 
 
-@lower_builtin(operator.setitem, Column, types.Integer, types.Any)  # type: ignore[misc]
+@lower_builtin(operator.setitem, Column, types.Integer, types.Any)
 def _setitem(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     element = _INT64 if sig.args[0].whole_numbers else ir.DoubleType()
     builder.store(args[2], element_pointer(builder, args[0], element, args[1]))
     return context.get_dummy_value()
 
 
-@lower_builtin(operator.setitem, Column, types.UniTuple, types.Any)  # type: ignore[misc]
+@lower_builtin(operator.setitem, Column, types.UniTuple, types.Any)
 def _setitem2(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return _setitem(context, builder, sig, (args[0], _position(builder, args[0], args[1]), args[2]))
 
 
 @infer_global(len)
-class _Len(AbstractTemplate):  # type: ignore[misc]
+class _Len(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         return signature(types.intp, *args) if isinstance(args[0], Column) else None
 
 
-@lower_builtin(len, Column)  # type: ignore[misc]
+@lower_builtin(len, Column)
 def _len(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return entry(builder, args[0], 1)
 
@@ -181,7 +181,7 @@ def referrer(cls: type, *, constant: bool) -> Any:
     """A function for machine code that takes `Directory.entries` of a `cls` and gives the reference to it."""
     kind = Reference(cls, constant)
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def refer(typing: Any, entries: Any) -> Any:
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return context.make_array(entries)(context, builder, args[0]).data

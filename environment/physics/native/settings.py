@@ -1,4 +1,4 @@
-"""Settings of the native engine. Apart from the engine, so that a configuration is checked without compiling anything."""
+"""Settings of the native engine. Apart from the engine, so that a configuration is checked without compiling it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class NativeSettings:
 
     integrator: str = "BogackiShampine32"
     accuracy: float = 1e-5
-    """Error that a step may make in coordinates (rad, m) and activations; ten times it in speeds, a tenth of it in fibre
-    lengths (m)."""
+    """Error that a step may make in coordinates (rad, m) and activations; ten times it in speeds, a tenth of it in
+    fibre lengths (m)."""
     stale_controls: bool = False
     """Keep osim-rl's fault that a step's first integrator stage uses the previous excitation; only with
     `RungeKuttaMerson`, which is osim-rl's integrator."""
@@ -27,7 +27,9 @@ class NativeSettings:
         if not 1e-12 <= self.accuracy <= 1e-3:
             raise ValueError(f"native integrator accuracy {self.accuracy:g} is outside 1e-12..1e-3")
         if self.stale_controls and self.integrator != "RungeKuttaMerson":
-            raise ValueError(f"stale_controls is osim-rl's fault of RungeKuttaMerson; {self.integrator} has no such form")
+            raise ValueError(
+                f"stale_controls is osim-rl's fault of RungeKuttaMerson; {self.integrator} has no such form"
+            )
 
     @property
     def name(self) -> str:

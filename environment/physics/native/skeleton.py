@@ -7,12 +7,9 @@ has walked.
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import (
     add3,
     cross,
-    dot,
     load3,
     load9,
     minus,
@@ -23,6 +20,7 @@ from environment.physics.native.functions import (
     times,
     turned,
 )
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import fill, fma, load, store
 
 

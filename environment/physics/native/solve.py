@@ -6,9 +6,8 @@ separate branches (section 6.5).
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import cross, dot, load3, load9, minus, plus, store3, times, turned
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import fill, fma, load, store
 
 # Rows of a spatial inertia: xx, yy, zz, xy, xz, yz about the reference point; mass times mass centre; mass.
@@ -22,9 +21,7 @@ def place_inertias(zero, skeleton, work):
         rotation = load9(zero, work.rotation, 9 * link)
         mass = skeleton.mass_kg[link]
         c = skeleton.mass_center_m
-        center = plus(
-            turned(rotation, (c[link, 0], c[link, 1], c[link, 2])), load3(zero, work.position, 3 * link)
-        )
+        center = plus(turned(rotation, (c[link, 0], c[link, 1], c[link, 2])), load3(zero, work.position, 3 * link))
         _place_inertia(skeleton, link, rotation, mass, center, work)
         store3(work.inertia, INERTIA_ROWS * link + 6, times(center, mass))
         store(work.inertia, INERTIA_ROWS * link + 9, fill(zero, mass))

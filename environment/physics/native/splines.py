@@ -1,7 +1,7 @@
 """SIMM's cubic spline, as OpenSim's `SimmSpline`: neither natural nor not-a-knot.
 
-Its end conditions are Forsythe, Malcolm and Moler's ('Computer Methods for Mathematical Computations', 1977): at each end
-the third derivative is that of the cubic through the four outermost knots. Beyond the knots it is linear.
+Its end conditions are Forsythe, Malcolm and Moler's ('Computer Methods for Mathematical Computations', 1977): at each
+end the third derivative is that of the cubic through the four outermost knots. Beyond the knots it is linear.
 """
 
 from __future__ import annotations
@@ -48,4 +48,5 @@ def _sixths_of_second_derivatives(
         second = np.diff(slope) / (knots[2:] - knots[:-2])
         third = np.diff(second) / (knots[3:] - knots[:-3])
         right[0], right[-1] = h[0] ** 2 * third[0], -(h[-1] ** 2) * third[-1]
-    return np.linalg.solve(matrix, right)
+    sigma: NDArray[np.float64] = np.linalg.solve(matrix, right).astype(np.float64)
+    return sigma

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from environment.physics.native.jit import inner
-
 from environment.physics.native.functions import clamp
+from environment.physics.native.jit import inner
 from environment.physics.native.lanes import fma, load, select, some, store
 
 
@@ -55,7 +54,8 @@ def limit_energy(springs, limit, q):
     """Energy (J) stored beyond a coordinate limit."""
     over, under = q - springs.upper_limit[limit], springs.lower_limit[limit] - q
     width = springs.transition[limit]
-    return springs.upper_stiffness[limit] * _stored(over, width) + springs.lower_stiffness[limit] * _stored(under, width)
+    above, below = springs.upper_stiffness[limit], springs.lower_stiffness[limit]
+    return above * _stored(over, width) + below * _stored(under, width)
 
 
 @inner

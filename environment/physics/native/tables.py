@@ -1,4 +1,4 @@
-"""The compiled form of a `BodyModel`: named tuples of arrays, which the machine code reads. `compilation.py` fills them.
+"""The compiled form of a `BodyModel`: named tuples of arrays, which machine code reads. `compilation/` fills them.
 
 Links are the parts that move: bodies that are welded together, or whose joint is locked, are one link. Degrees of
 freedom ("dofs") are the coordinates that are not locked. -1 stands for ground among links and for "none" among dofs.

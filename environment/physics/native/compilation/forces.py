@@ -35,14 +35,12 @@ def compile_muscles(model: BodyModel) -> Muscles:
             [height / math.sin(one.maximum_pennation_angle_rad) for height, one in zip(heights, muscles, strict=True)]
         ),
         cos_maximum_pennation=floats([math.cos(one.maximum_pennation_angle_rad) for one in muscles]),
-        max_velocity_m_per_s=floats([one.max_contraction_velocity_per_s * one.optimal_fiber_length_m for one in muscles]),
+        max_velocity_m_per_s=floats([m.max_contraction_velocity_per_s * m.optimal_fiber_length_m for m in muscles]),
         activation_time_s=floats([one.activation_time_s for one in muscles]),
         deactivation_time_s=floats([one.deactivation_time_s for one in muscles]),
         minimum_activation=floats([one.minimum_activation for one in muscles]),
         toe_strain=floats(toes),
-        tendon_slope=floats(
-            [0.67 / (one.fmax_tendon_strain - toe) for toe, one in zip(toes, muscles, strict=True)]
-        ),
+        tendon_slope=floats([0.67 / (one.fmax_tendon_strain - toe) for toe, one in zip(toes, muscles, strict=True)]),
         active_width=floats([one.kshape_active for one in muscles]),
         passive_rate=floats([one.kshape_passive / one.fmax_muscle_strain for one in muscles]),
         passive_scale=floats([1.0 / (math.exp(one.kshape_passive) - 1.0) for one in muscles]),

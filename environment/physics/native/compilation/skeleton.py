@@ -23,15 +23,14 @@ class Transform:
     translation: Matrix = field(default_factory=lambda: np.zeros(3))
 
     def __matmul__(self, inner: Transform) -> Transform:
-        return Transform(
-            self.rotation @ inner.rotation, self.rotation @ inner.translation + self.translation
-        )
+        return Transform(self.rotation @ inner.rotation, self.rotation @ inner.translation + self.translation)
 
     def inverse(self) -> Transform:
         return Transform(self.rotation.T, -self.rotation.T @ self.translation)
 
     def point(self, location: Vector3) -> Matrix:
-        return self.rotation @ np.asarray(location) + self.translation
+        moved: Matrix = self.rotation @ np.asarray(location) + self.translation
+        return moved
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,8 @@ def rotation(axis: Vector3 | Matrix, angle_rad: float) -> Matrix:
         return np.eye(3)
     x, y, z = axis
     skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + math.sin(angle_rad) * skew + (1 - math.cos(angle_rad)) * (skew @ skew)
+    turn: Matrix = np.eye(3) + math.sin(angle_rad) * skew + (1 - math.cos(angle_rad)) * (skew @ skew)
+    return turn
 
 
 def _split(joint: Joint, locked: dict[str, float]) -> tuple[tuple[_MovingAxis, ...], Matrix, Matrix]:

@@ -1,1 +1,1 @@
-"""The machine code that Python calls. Importing one of these modules compiles it; `machine_code.py` does, with a cache."""
+"""The machine code that Python calls. Importing one of these modules compiles it: `machine_code.py` does, once."""
