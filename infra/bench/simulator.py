@@ -21,6 +21,7 @@ from environment.physics.settings import OpenSimSettings
 from environment.prosthetics import ProstheticsEnv
 from infra.bench.machine import machine
 from infra.bench.scaling import scaling
+from infra.bench.startup import startup
 
 Settings = OpenSimSettings | NativeSettings
 
@@ -87,6 +88,7 @@ def simulator(quick: bool = False) -> dict[str, Any]:
         "rows": [
             *(_row(comparison, peer) for comparison in found),
             *(scaling(steps=50, rounds=1) if quick else scaling(steps=200, rounds=5)),
+            *([] if quick else startup()),
         ],
     }
 
