@@ -254,13 +254,22 @@ def test_analyze_shows_what_is_in_the_log_and_finds_it_sound(replay: MongoReplay
 
 @pytest.mark.opensim
 def test_integrator_accuracy_compares_speed_and_error(tmp_path: Path) -> None:
-    parameters = {"INTEGRATORS": {"SemiExplicitEuler2": (1e-2,)}, "SEEDS": (1,), "MOST_STEPS": 20}
+    parameters = {
+        "NATIVE": {"BogackiShampine32": (1e-5,)},
+        "INTEGRATORS": {"SemiExplicitEuler2": (1e-2,)},
+        "SEEDS": (1,),
+        "MOST_STEPS": 20,
+    }
     wanted = {"rows": "[[one.name, one.steps_per_s, one.error_mm, one.steps] for one in results]"}
     found = execute("Test Integrator Accuracy", tmp_path, parameters, wanted)
-    (peer, _, peer_error_mm, _), (ours, speed, error_mm, steps) = found.values["rows"]
-    assert (peer, ours, steps) == ("osim-rl 2.1.5", "opensim/SemiExplicitEuler2/0.01/1ms", 20)
-    assert speed > 1
-    assert 0 < peer_error_mm < error_mm < 50
+    (peer, peer_speed, peer_error_mm, _), (native, speed, error_mm, steps), (opensim, _, fast_error_mm, _) = (
+        found.values["rows"]
+    )
+    assert (peer, native, steps) == ("osim-rl 2.1.5", "native/BogackiShampine32/1e-05", 20)
+    assert opensim == "opensim/SemiExplicitEuler2/0.01/1ms"
+    assert speed > 5 * peer_speed
+    assert 0 < error_mm < fast_error_mm < 50
+    assert 0 < peer_error_mm < fast_error_mm
     assert found.plots == 1
 
 
