@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,16 @@ def agreement(physics: Physics, references: Iterable[Reference]) -> Agreement:
     if not pairs:
         raise ValueError("there are no reference episodes to compare with; `bench references` computes them")
     return summary(pairs, seconds)
+
+
+def doubtful(physics: Physics, references: Sequence[Reference], bound_mm: float) -> list[Reference]:
+    """Those from which `physics` strays farther than the bound: either of the two may be the one that is off."""
+    found = []
+    for reference in references:
+        ours = play(physics, reference.policy, excitations=reference.episode.excitations)
+        if pair(reference.policy.name, ours, reference.episode).error_mm.max() > bound_mm:
+            found.append(reference)
+    return found
 
 
 def pair(name: str, ours: Episode, truth: Episode) -> Pair:
