@@ -1,5 +1,9 @@
 """Every operation of lanes in one piece of machine code, for several widths."""
 
+# Machine code: Numba infers the types.
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
+# mypy: disallow-untyped-decorators=False, disallow-untyped-calls=False
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,8 +14,20 @@ from numba import njit
 
 from environment.physics.native.functions import clamp, cross, exp, maximum, minimum, sin_cos, spline
 from environment.physics.native.jit import inner
-from environment.physics.native.lanes import absolute, fill, fma, gather, load, nearest, select, some, sqrt, store
-from environment.physics.native.lanes import truncated, zeros
+from environment.physics.native.lanes import (
+    absolute,
+    fill,
+    fma,
+    gather,
+    load,
+    nearest,
+    select,
+    some,
+    sqrt,
+    store,
+    truncated,
+    zeros,
+)
 from environment.physics.native.references import Directory, referrer
 from environment.physics.native.tables import Floats, Splines
 from tests.environment.native.small_models import Array
@@ -39,12 +55,12 @@ _box = referrer(Box, constant=False)
 
 
 @inner
-def _flag(zero: Any, mask: Any) -> Any:
+def _flag(zero, mask):
     return select(mask, zero + 1.0, zero)
 
 
 @inner
-def _operate(zero: Any, entries: Any) -> None:
+def _operate(zero, entries):
     box = _box(entries)
     rows = len(box.a)
     for row in range(rows):
@@ -64,22 +80,22 @@ def _operate(zero: Any, entries: Any) -> None:
 
 
 @njit
-def _one(entries: Any) -> None:
+def _one(entries):
     _operate(zeros(1), entries)
 
 
 @njit
-def _two(entries: Any) -> None:
+def _two(entries):
     _operate(zeros(2), entries)
 
 
 @njit
-def _four(entries: Any) -> None:
+def _four(entries):
     _operate(zeros(4), entries)
 
 
 @njit
-def _eight(entries: Any) -> None:
+def _eight(entries):
     _operate(zeros(8), entries)
 
 
@@ -89,8 +105,8 @@ WIDTHS = tuple(_BY_WIDTH)
 
 def operate(width: int, a: Array, b: Array, c: Array, table: Array, splines: Splines) -> dict[str, Array]:
     """Results by operation, for numbers (n,) with n a multiple of the width."""
-    columns = [np.ascontiguousarray(one.reshape(-1, width)) for one in (a, b, c)]
-    out = np.zeros((len(OPERATIONS) * len(columns[0]), width))
-    directory = Directory(Box(*columns, table, splines, out))
+    a, b, c = (np.ascontiguousarray(one.reshape(-1, width)) for one in (a, b, c))
+    out = np.zeros((len(OPERATIONS) * len(a), width))
+    directory = Directory(Box(a, b, c, table, splines, out))
     _BY_WIDTH[width](directory.entries)
     return dict(zip(OPERATIONS, out.reshape(len(OPERATIONS), -1), strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from environment.body_model import (
     GROUND,
@@ -93,7 +93,10 @@ def floating(child: str) -> Joint:
 
 
 def model(
-    bodies: Sequence[Body], joints: Sequence[Joint], forces: Sequence[Force] = (), gravity: Vector3 = (0.0, -GRAVITY, 0.0)
+    bodies: Sequence[Body],
+    joints: Sequence[Joint],
+    forces: Sequence[Force] = (),
+    gravity: Vector3 = (0.0, -GRAVITY, 0.0),
 ) -> BodyModel:
     return BodyModel("small", "0" * 64, gravity, tuple(bodies), tuple(joints), tuple(forces))
 
@@ -130,11 +133,11 @@ def between(one: str, other: str) -> list[PathPoint]:
 class Answers:
     """What the engine says at several states (n, 2 D + 2 M) at once."""
 
-    def __init__(self, of: BodyModel, y: object, excitation: object = 0.0, *, skip_contacts: bool = True) -> None:
+    def __init__(self, of: BodyModel, y: ArrayLike, excitation: ArrayLike = 0.0, *, skip_contacts: bool = True) -> None:
         states = np.atleast_2d(np.asarray(y, float))
         self.engine = Engine(of, NativeSettings(skip_contacts=skip_contacts), len(states))
         self.engine.bodies.y[:] = states
-        self.engine.bodies.excitation[:] = excitation
+        self.engine.bodies.excitation[:] = np.asarray(excitation)
         self.engine.advance(0.0)
         self.y = states
         self.rates: Array = self.engine.bodies.ydot

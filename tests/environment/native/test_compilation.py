@@ -98,7 +98,9 @@ def chain(locked: str | None, spring: SpringGeneralizedForce | None = None) -> B
     """Two bodies on joints with three turns and two moves each; one coordinate may be locked at 0.5."""
 
     def five(parent: str, child: str) -> list[Coordinate]:
-        return [coordinate(f"{child}_{k}", 0.5, locked=f"{child}_{k}" == locked) for k in ("one", "two", "three", "x", "y")]
+        return [
+            coordinate(f"{child}_{k}", 0.5, locked=f"{child}_{k}" == locked) for k in ("one", "two", "three", "x", "y")
+        ]
 
     joints = []
     for parent, child in ((GROUND, "upper"), ("upper", "lower")):
@@ -107,7 +109,13 @@ def chain(locked: str | None, spring: SpringGeneralizedForce | None = None) -> B
         turns = [along(axis, name) for axis, name in zip((Z, (1, 0.5, 0), (0, 2, 1)), names[:3], strict=True)]
         moves = [along(axis, name) for axis, name in zip((X, (0, -1, 0)), names[3:], strict=True)]
         joints.append(
-            joint(Frame(parent, (0.1, 0.2, 0.3), (0.3, 0, 0)), Frame(child, (0, 0.2, 0)), coordinates, turns=turns, moves=moves)
+            joint(
+                Frame(parent, (0.1, 0.2, 0.3), (0.3, 0, 0)),
+                Frame(child, (0, 0.2, 0)),
+                coordinates,
+                turns=turns,
+                moves=moves,
+            )
         )
     bodies = [body("upper", 2.0, (0.1, -0.2, 0.3), (1, 2, 3, 0.1, 0, 0.2)), body("lower", 1.0, (0, -0.3, 0.1))]
     return model(bodies, joints, [spring] if spring else [])
@@ -159,10 +167,13 @@ def test_a_negated_axis_negates_its_whole_function() -> None:
         axes = [along(Z, "one"), along((-1, 0, 0), name, one)], [along(Z, "one"), along(X, name, other)]
         models = [turning(*pair) for pair in axes]
         if name is None:
-            models = [replace(m, joints=(replace(m.joints[0], coordinates=m.joints[0].coordinates[:1]),)) for m in models]
+            models = [
+                replace(m, joints=(replace(m.joints[0], coordinates=m.joints[0].coordinates[:1]),)) for m in models
+            ]
         y = random_rows(4 if name else 2, 8)
-        np.testing.assert_allclose(*(Answers(m, y).accelerations for m in models), rtol=1e-11)
-        np.testing.assert_allclose(*(Answers(m, y).of("body_pos_rot") for m in models), rtol=1e-12)
+        found, mirrored = (Answers(m, y) for m in models)
+        np.testing.assert_allclose(found.accelerations, mirrored.accelerations, rtol=1e-11)
+        np.testing.assert_allclose(found.of("body_pos_rot"), mirrored.of("body_pos_rot"), rtol=1e-12)
 
 
 def test_the_length_of_an_axis_does_not_matter() -> None:
@@ -185,7 +196,13 @@ def test_the_length_of_an_axis_does_not_matter() -> None:
 def test_a_constant_function_is_an_offset_of_the_frame() -> None:
     rod = body("rod", 1.0, (0, -0.4, 0), (1, 1, 0.1, 0, 0, 0))
     q = [coordinate("q")]
-    moved = joint(GROUND, "rod", q, turns=[along(Z, "q"), along(X, None, Constant(0.2))], moves=[along((0, 0, 2), None, Constant(0.5))])
+    moved = joint(
+        GROUND,
+        "rod",
+        q,
+        turns=[along(Z, "q"), along(X, None, Constant(0.2))],
+        moves=[along((0, 0, 2), None, Constant(0.5))],
+    )
     offset = joint(Frame(GROUND, (0, 0, 0.5)), Frame("rod", rotation_xyz_rad=(-0.2, 0, 0)), q, turns=[along(Z, "q")])
     one, other = (Answers(model([rod], [j]), random_rows(2)) for j in (moved, offset))
     np.testing.assert_allclose(one.accelerations, other.accelerations, rtol=1e-13)
@@ -212,7 +229,9 @@ def test_equal_splines_are_kept_once() -> None:
 
 def test_coordinates_that_move_nothing_are_refused() -> None:
     idle = joint(GROUND, "rod", [coordinate("q"), coordinate("idle"), coordinate("lazy")], turns=[along(Z, "q")])
-    with pytest.raises(ValueError, match="coordinates idle, lazy move nothing, so they have no equation of motion; lock them"):
+    with pytest.raises(
+        ValueError, match="coordinates idle, lazy move nothing, so they have no equation of motion; lock them"
+    ):
         compile_model(model([body("rod")], [idle]))
     at_rest = tuple(replace(one, locked=one.name != "q") for one in idle.coordinates)
     compile_model(model([body("rod")], [replace(idle, coordinates=at_rest)]))

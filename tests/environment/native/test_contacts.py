@@ -6,11 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
-from environment.body_model import BodyModel, HalfSpace, HuntCrossleyForce, Sphere
+from environment.body_model import GROUND, BodyModel, HalfSpace, HuntCrossleyForce, Sphere
 from tests.environment.hand_made import from_xyz
-from tests.environment.native.small_models import GROUND, X, Y, Z, along, coordinate, joint
-from tests.environment.native.small_models import Answers, Array, body, floating, model
+from tests.environment.native.small_models import (
+    Answers,
+    Array,
+    X,
+    Y,
+    Z,
+    along,
+    body,
+    coordinate,
+    floating,
+    joint,
+    model,
+)
 
 RADIUS = 0.5
 # Two equal materials: half of 8e6^(2/3) = 40,000, so 20,000; at 0.4 mm sqrt(0.5 · 20,000 · 0.0004) = 2.
@@ -33,7 +45,9 @@ def contact(name: str, spheres: Sequence[Sphere], height_m: float = 0.0) -> Hunt
 
 def ball(height_m: float = 0.0) -> BodyModel:
     """One sphere about the origin of a floating body."""
-    return model([body("ball")], [floating("ball")], [contact("touch", [Sphere("s", "ball", (0, 0, 0), RADIUS)], height_m)])
+    return model(
+        [body("ball")], [floating("ball")], [contact("touch", [Sphere("s", "ball", (0, 0, 0), RADIUS)], height_m)]
+    )
 
 
 def moving(depth_m: float, v: Sequence[float], omega: Sequence[float] = (0, 0, 0), height_m: float = 0.0) -> Array:
@@ -42,7 +56,7 @@ def moving(depth_m: float, v: Sequence[float], omega: Sequence[float] = (0, 0, 0
     return np.array([*place, omega[2], omega[0], omega[1], *v])
 
 
-def forces(of: BodyModel, y: object) -> Array:
+def forces(of: BodyModel, y: ArrayLike) -> Array:
     """(n, 6) force and torque on the ball."""
     return Answers(of, y).of(*(f"forces/touch/ball.{kind}.{k}" for kind in ("force", "torque") for k in "XYZ"))
 
@@ -92,7 +106,7 @@ def test_the_floor_gets_the_opposite_and_the_body_is_moved_by_it() -> None:
     on_floor = found.of(*(f"forces/touch/ground.{kind}.{k}" for kind in ("force", "torque") for k in "XYZ"))[0]
     np.testing.assert_allclose(on_floor[:3], -on_ball)
     np.testing.assert_allclose(on_floor[3:], np.cross([3.0, -DEPTH / 2, -2.0], -on_ball), rtol=1e-10)
-    np.testing.assert_allclose(found.of("misc/mass_center_acc")[0], on_ball + [0, -9.80665, 0], rtol=1e-10)
+    np.testing.assert_allclose(found.of("misc/mass_center_acc")[0], on_ball + np.array([0, -9.80665, 0]), rtol=1e-10)
     arm = np.array([0.0, -(RADIUS - DEPTH / 2), 0.0])
     np.testing.assert_allclose(found.of("body_acc_rot/ball")[0], np.cross(arm, on_ball), rtol=1e-9)
 
@@ -127,7 +141,10 @@ def balls(*contacts: Sequence[int]) -> BodyModel:
     return model(
         [body(f"b{i}") for i in range(number)],
         joints,
-        [contact(f"c{k}", [Sphere(f"s{i}", f"b{i}", (0, 0, 0), RADIUS) for i in one]) for k, one in enumerate(contacts)],
+        [
+            contact(f"c{k}", [Sphere(f"s{i}", f"b{i}", (0, 0, 0), RADIUS) for i in one])
+            for k, one in enumerate(contacts)
+        ],
     )
 
 
@@ -136,7 +153,13 @@ def pushed(of: BodyModel, places: Sequence[Sequence[float]], up: Sequence[float]
     q = [number for x, depth_mm, z in places for number in (x, RADIUS - 1e-3 * depth_mm, z)]
     v = [number for rises in up for number in (0.0, rises, 0.0)]
     found = Answers(of, [*q, *v], skip_contacts=skip)
-    on = [f"forces/{f.name}/{s.body}.force.Y" for f in of.forces if isinstance(f, HuntCrossleyForce) for s in f.geometry[1:]]
+    on = [
+        f"forces/{f.name}/{s.body}.force.Y"
+        for f in of.forces
+        if isinstance(f, HuntCrossleyForce)
+        for s in f.geometry
+        if isinstance(s, Sphere)
+    ]
     return [bool(force > 0.0) for force in found.of(*on)[0]]
 
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from environment.body_model import GROUND, BodyModel, Frame
 from environment.osim_file import read_model
@@ -49,7 +51,7 @@ def truth() -> Array:
     engine = Engine(double_pendulum(), NativeSettings("DormandPrince54", 1e-12))
     engine.bodies.y[0], engine.bodies.step_size_s[0] = START, 1e-4
     engine.advance(0.12)
-    return engine.bodies.y[0].copy()
+    return np.array(engine.bodies.y[0])
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def crowd(bodies: int, settings: NativeSettings | None = None, threads: int = 1)
     return engine
 
 
-def fields(engine: Engine) -> tuple[Array, ...]:
+def fields(engine: Engine) -> tuple[NDArray[Any], ...]:
     b = engine.bodies
     return b.y, b.ydot, b.state, b.step_size_s, b.evaluations, b.failed
 
@@ -158,7 +160,11 @@ def advance_alone(together: Engine, steps: int) -> Engine:
 
 @pytest.mark.parametrize(
     "settings",
-    [NativeSettings(), NativeSettings("DormandPrince54", 1e-7), NativeSettings("RungeKuttaMerson", 5e-5, stale_controls=True)],
+    [
+        NativeSettings(),
+        NativeSettings("DormandPrince54", 1e-7),
+        NativeSettings("RungeKuttaMerson", 5e-5, stale_controls=True),
+    ],
     ids=lambda one: one.name,
 )
 def test_a_body_s_way_does_not_depend_on_its_neighbours_bit_for_bit(settings: NativeSettings) -> None:

@@ -92,10 +92,7 @@ def check(states: Array, excitations: Array) -> Array:
     number = len(MUSCLES)
     expected = np.array(
         [
-            [
-                by_hand(m, y[0], y[2 + i], y[2 + number + i], e[i])
-                for i, m in enumerate(MUSCLES)
-            ]
+            [by_hand(m, y[0], y[2 + i], y[2 + number + i], e[i]) for i, m in enumerate(MUSCLES)]
             for y, e in zip(states.tolist(), excitations.tolist(), strict=True)
         ]
     )
@@ -109,7 +106,9 @@ def check(states: Array, excitations: Array) -> Array:
         np.testing.assert_allclose(record[:, 1], expected[:, i, 4], rtol=1e-12)
         np.testing.assert_array_equal(record[:, 2], found.rates[:, 2 + number + i])
         np.testing.assert_allclose(record[:, 3], expected[:, i, 3], rtol=1e-10, atol=1e-7)
-    np.testing.assert_allclose(found.accelerations[:, 0], -expected[:, :, 2].sum(axis=1) / MASS_KG, rtol=1e-10, atol=1e-7)
+    np.testing.assert_allclose(
+        found.accelerations[:, 0], -expected[:, :, 2].sum(axis=1) / MASS_KG, rtol=1e-10, atol=1e-7
+    )
     return expected
 
 
@@ -156,7 +155,7 @@ def test_every_branch_of_the_equations() -> None:
 
 
 def test_activation_follows_the_excitation_past_its_own_bounds() -> None:
-    # Thelen: 1 / (0.01 (0.5 + 1.5 · 0.2)) = 125 per second up, (0.5 + 1.5 · 0.2) / 0.04 = 20 down; at 0.01 and 1 beyond.
+    # At 0.2: 1 / (0.01 (0.5 + 1.5 · 0.2)) = 125 per second up, (0.5 + 1.5 · 0.2) / 0.04 = 20 down.
     y = np.zeros((5, 10))
     y[:, [0, 6, 7, 8, 9]] = 0.3, 0.1, 0.08, 0.1, 0.1
     y[:, 2] = 0.2, 0.2, -0.5, 1.5, 0.01

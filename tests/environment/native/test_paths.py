@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -81,16 +82,20 @@ def plain_length(path: Sequence[PathPoint], q: dict[str, float], ranges: dict[st
                 if isinstance(function, SimmSpline):
                     at.append(curve(clamped))
                 else:
-                    at.append(function.value if isinstance(function, Constant) else function.slope * clamped + function.intercept)
+                    at.append(
+                        function.value
+                        if isinstance(function, Constant)
+                        else function.slope * clamped + function.intercept
+                    )
         else:
             at = list(point.location_m)
         if point.body == "a":
-            places.append(np.array(at) + [q["x"], 0, 0])
+            places.append(np.array(at) + np.array([q["x"], 0, 0]))
         elif point.body == "b":
-            places.append(np.array(at) + [0, q["y"], 0])
+            places.append(np.array(at) + np.array([0, q["y"], 0]))
         else:
             places.append(about_z(q["turn"]) @ at if point.body == "wheel" else np.array(at))
-    return float(sum(np.linalg.norm(end - start) for start, end in zip(places[:-1], places[1:], strict=True)))
+    return float(sum(np.linalg.norm(end - start) for start, end in pairwise(places)))
 
 
 def at(name: str, on: str, *place: float) -> FixedPoint:
@@ -104,8 +109,17 @@ def only(name: str, on: str, place: tuple[float, float, float], q: str, low: flo
 MOVING = MovingPoint("m", "wheel", ("turn", "turn", "turn"), (CURVE, Linear(0.3, 0.1), Constant(0.2)))
 CROSSING = MovingPoint("n", "b", ("turn", "turn", "turn"), (Linear(0.4, -0.2), CURVE, Constant(-0.3)))
 PATHS: dict[str, list[PathPoint]] = {
-    "fixed": [at("1", GROUND, 1, 2, 0), at("2", "a", 0.1, 0.2, 0.3), at("3", "a", 0.5, 0, 0), at("4", "wheel", 1, 0, 0)],
-    "one condition": [at("1", GROUND, 1, 2, 0), only("2", "a", (0, 0.4, 0), "turn", -0.2, 0.3), at("3", "b", 0, 0, 0.5)],
+    "fixed": [
+        at("1", GROUND, 1, 2, 0),
+        at("2", "a", 0.1, 0.2, 0.3),
+        at("3", "a", 0.5, 0, 0),
+        at("4", "wheel", 1, 0, 0),
+    ],
+    "one condition": [
+        at("1", GROUND, 1, 2, 0),
+        only("2", "a", (0, 0.4, 0), "turn", -0.2, 0.3),
+        at("3", "b", 0, 0, 0.5),
+    ],
     "conditions in a row": [
         at("1", "a", 0, 2, 0),
         only("2", "a", (0.1, 0.4, 0), "turn", -0.2, 0.3),
@@ -121,13 +135,20 @@ PATHS: dict[str, list[PathPoint]] = {
         only("4", GROUND, (1, 1, 1), "x", -5.0, 0.1),
     ],
     "moving": [at("1", GROUND, 1, 2, 0), MOVING, at("3", "a", 0, 0, 0.5)],
-    "moving twice and a condition between": [MOVING, only("2", "a", (0, 0.4, 0), "y", 0.0, 5.0), CROSSING, at("4", GROUND, 0, 3, 0)],
+    "moving twice and a condition between": [
+        MOVING,
+        only("2", "a", (0, 0.4, 0), "y", 0.0, 5.0),
+        CROSSING,
+        at("4", GROUND, 0, 3, 0),
+    ],
 }
 
 
 @pytest.mark.parametrize("name", PATHS)
 @pytest.mark.parametrize("locked", [{}, {"turn": 0.05}, {"turn": -0.65}, {"turn": 0.6, "y": -0.1}], ids=str)
-def test_a_path_is_as_long_as_its_points_lie_apart_and_pulls_by_its_shortening(name: str, locked: dict[str, float]) -> None:
+def test_a_path_is_as_long_as_its_points_lie_apart_and_pulls_by_its_shortening(
+    name: str, locked: dict[str, float]
+) -> None:
     of = machine(PATHS[name], locked)
     free = [one for one in FREE if one not in locked]
     ranges = {one.name: one.range for one in of.coordinates}
@@ -166,12 +187,13 @@ def test_beyond_the_range_a_moving_point_stands_still_and_yet_pulls_by_its_slope
         slope = np.array([0.4, (curve(turn + 1e-6) - curve(turn - 1e-6)) / 2e-6, 0.0])
         expected = -tension[i] * along_path @ slope / lengths[i]
         np.testing.assert_allclose(forces[i, 2], expected, rtol=1e-6)
-    assert lengths[0] == lengths[1] == lengths[2] and lengths[4] == lengths[5] == lengths[6]
+    assert lengths[0] == lengths[1] == lengths[2]
+    assert lengths[4] == lengths[5] == lengths[6]
 
 
 def test_a_moving_point_with_one_locked_coordinate_keeps_that_part_of_its_place() -> None:
     point = MovingPoint("m", "b", ("x", "turn", "turn"), (Linear(0.4, -0.2), CURVE, Constant(-0.3)))
-    path = [at("1", GROUND, 1, 2, 0), point]
+    path: list[PathPoint] = [at("1", GROUND, 1, 2, 0), point]
     of = machine(path, {"turn": 0.6})
     q = np.random.default_rng(1).uniform(-0.5, 0.5, (16, 2))
     lengths, _, _ = ask(of, q)
@@ -187,7 +209,7 @@ def test_points_of_one_link_make_a_fixed_length_and_those_of_one_body_pull_nothi
     # All on the ground once everything is locked.
     still = compile_model(machine(PATHS["conditions in a row"], {"x": 0.1, "turn": 0.0})).paths
     assert len(still.condition_dof) == 1
-    within = [at("1", "wheel", 1, 0, 0), MOVING, at("3", GROUND, 0, 2, 0)]
+    within: list[PathPoint] = [at("1", "wheel", 1, 0, 0), MOVING, at("3", GROUND, 0, 2, 0)]
     assert compile_model(machine(within)).paths.segment_pulls.tolist() == [0, 1]
 
 

@@ -1,5 +1,9 @@
 """Machine code reads and writes named tuples of arrays in place."""
 
+# Machine code: Numba infers the types.
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
+# mypy: disallow-untyped-decorators=False, disallow-untyped-calls=False
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -33,7 +37,7 @@ _constant, _open = referrer(Outside, constant=True), referrer(Outside, constant=
 
 
 @njit
-def _copy(entries: Any) -> None:
+def _copy(entries):
     source, target = _constant(entries), _open(entries)
     row, inside = source.row, source.inside
     target.out[0, 0] = row[2]
