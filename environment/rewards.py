@@ -1,4 +1,4 @@
-"""Rewards: pure functions of the state arrived at, term by term. They work on one state and on batches.
+"""Rewards: pure functions of the state arrived at, term by term. One state and a batch give the same, to the last bit.
 
 Since states are stored, any reward can be computed again for a stored run, for another target too.
 """
@@ -16,6 +16,7 @@ from environment.shaping import SHAPED_TERMS
 from environment.state import TARGET_VELOCITY, StateLayout
 from environment.targets import ROUND1_TARGET_M_PER_S
 
+# Squares are `np.square`: of a single number, `** 2` is a power, whose last digit may differ from an array's.
 Array = NDArray[Any]
 Term = Callable[[Array], Array]
 """States (..., S) -> values (...)."""
@@ -43,7 +44,7 @@ def round1(layout: StateLayout) -> Reward:
         "round1/1",
         {
             "alive": lambda states: np.full(states.shape[:-1], _ROUND1_ALIVE),
-            "velocity": lambda states: -((states[..., velocity] - ROUND1_TARGET_M_PER_S[0]) ** 2),
+            "velocity": lambda states: -np.square(states[..., velocity] - ROUND1_TARGET_M_PER_S[0]),
         },
     )
 
@@ -57,9 +58,9 @@ def round2(layout: StateLayout) -> Reward:
         "round2/1",
         {
             "alive": lambda states: np.full(states.shape[:-1], _ROUND2_ALIVE),
-            "velocity_forward": lambda states: -((states[..., vx] - states[..., tx]) ** 2),
-            "velocity_lateral": lambda states: -((states[..., vz] - states[..., tz]) ** 2),
-            "effort": lambda states: -_EFFORT_WEIGHT * (states[..., activations] ** 2).sum(axis=-1),
+            "velocity_forward": lambda states: -np.square(states[..., vx] - states[..., tx]),
+            "velocity_lateral": lambda states: -np.square(states[..., vz] - states[..., tz]),
+            "effort": lambda states: -_EFFORT_WEIGHT * _sum_of_squares(states[..., activations]),
         },
     )
 
@@ -81,6 +82,12 @@ def shaped(base: Reward, layout: StateLayout, weights: Mapping[str, float]) -> R
         terms[f"shaped_{name}"] = _weighted(SHAPED_TERMS[name](layout), weight)
     recipe = ",".join(f"{name}={weight:g}" for name, weight in sorted(weights.items()))
     return Reward(f"{base.name}+{recipe}", terms)
+
+
+def _sum_of_squares(values: Array) -> Array:
+    # Numpy lays out what it picks from a batch as it likes, and sums in another order then: other last digits.
+    total: Array = np.square(np.ascontiguousarray(values)).sum(axis=-1)
+    return total
 
 
 def _weighted(term: Term, weight: float) -> Term:

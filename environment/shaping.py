@@ -83,7 +83,7 @@ def _lean(layout: StateLayout) -> Quantity:
 
 def _hips_square(layout: StateLayout) -> Quantity:
     error = heading_error_rad(layout)
-    return lambda states: -((error(states) / _HEADING_ABORT_RAD) ** 2)
+    return lambda states: -np.square(error(states) / _HEADING_ABORT_RAD)
 
 
 def _knees_bent(layout: StateLayout) -> Quantity:

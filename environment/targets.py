@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +26,10 @@ START_SPEED_M_PER_S = 1.25
 _CHANGES = 10
 _MAX_SPEED_CHANGE_M_PER_S = 0.5
 _MAX_HEADING_CHANGE_RAD = math.pi / 8
+
+# Kept, because to make one takes a hundred times as long as to seed it; every schedule seeds it anew.
+_counts = np.random.RandomState(0)
+_counts_in_use = threading.Lock()
 
 
 def fixed(seed: int, steps: int) -> Targets:
@@ -44,16 +49,19 @@ def poisson_changes(seed: int, steps: int, *, mean_steps_between_changes: float 
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"target seed {seed} is outside 0..{2**32 - 1}, which is all that osim-rl's generators take")
-    counts = np.random.RandomState(seed)
+    with _counts_in_use:
+        _counts.seed(seed)
+        counts = _counts.poisson(mean_steps_between_changes, _CHANGES)
     draws = random.Random(seed)
-    changes = set(np.cumsum(counts.poisson(mean_steps_between_changes, _CHANGES)).tolist())
+    changes = set(np.cumsum(counts).tolist())
     speed_m_per_s, heading_rad = START_SPEED_M_PER_S, 0.0
-    targets = np.empty((steps + 1, 3))
-    for step in range(steps + 1):
-        if step > 0 and step in changes:
-            speed_m_per_s += _draw_change(draws, _MAX_SPEED_CHANGE_M_PER_S)
-            heading_rad += _draw_change(draws, _MAX_HEADING_CHANGE_RAD)
-        targets[step] = speed_m_per_s * math.cos(heading_rad), 0.0, speed_m_per_s * math.sin(heading_rad)
+    targets = np.zeros((steps + 1, 3))
+    targets[:, 0] = speed_m_per_s
+    for step in sorted(change for change in changes if 0 < change <= steps):
+        speed_m_per_s += _draw_change(draws, _MAX_SPEED_CHANGE_M_PER_S)
+        heading_rad += _draw_change(draws, _MAX_HEADING_CHANGE_RAD)
+        targets[step:, 0] = speed_m_per_s * math.cos(heading_rad)
+        targets[step:, 2] = speed_m_per_s * math.sin(heading_rad)
     return targets
 
 

@@ -51,14 +51,22 @@ class Termination:
         self._height = layout.index["body_pos/pelvis/y"]
         self._limit = time_limit_steps
         self._rules = {name: ABORT_RULES[name](layout) for name in aborts}
+        self.endings: tuple[Ending | None, ...] = (
+            None,
+            Ending(FALL, terminated=True),
+            *(Ending(f"abort: {name}", terminated=True) for name in self._rules),
+            Ending(TIME_LIMIT, terminated=False),
+        )
+        """All that an episode can come to, as `batch` numbers them; the first: it goes on."""
 
     def __call__(self, state: NDArray[Any], step: int) -> Ending | None:
         """The ending at a state (S,) reached after `step` control steps; None while the episode goes on."""
-        if state[self._height] < FALL_PELVIS_HEIGHT_M:
-            return Ending(FALL, terminated=True)
-        for name, rule in self._rules.items():
-            if np.asarray(rule(state)).item():
-                return Ending(f"abort: {name}", terminated=True)
-        if step >= self._limit:
-            return Ending(TIME_LIMIT, terminated=False)
-        return None
+        return self.endings[int(self.batch(state, np.asarray(step)))]
+
+    def batch(self, states: NDArray[Any], steps: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+        """(...,) positions in `endings` for states (..., S) reached after `steps` (...,) control steps."""
+        # From the last word to the first: a fall counts before everything else.
+        found = (steps >= self._limit) * (len(self.endings) - 1)
+        for number, rule in reversed([*enumerate(self._rules.values(), start=2)]):
+            found = np.where(rule(states), number, found)
+        return np.where(states[..., self._height] < FALL_PELVIS_HEIGHT_M, 1, found)

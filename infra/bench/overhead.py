@@ -10,7 +10,7 @@ import numpy as np
 from environment.config import EnvironmentConfig
 from environment.osim_file import read_model
 from environment.physics.models import model_path
-from environment.physics.native.engine import Engine
+from environment.physics.native.partial import PartialEngine
 from environment.physics.native.settings import NativeSettings
 from environment.timestep import CONTROL_STEP_S
 from environment.vector import ProstheticsVectorEnv
@@ -22,42 +22,51 @@ def environment_overhead(
     """Microseconds of one core per control step of one body: the engine alone, and the whole vector environment.
 
     The environment's figure is of its whole `step` (physics, state, observation, reward, end of the episode, reset and
-    Gymnasium's call), the engine's of `advance` with the whole state. A slow moment of the machine meets both alike.
+    Gymnasium's call), the engine's of the same bodies' motion with the whole state. A slow moment of the machine meets
+    both alike.
 
     Args:
         number: Environments in the batch.
         steps: Decisions, each of uniformly random actions.
+
+    Raises: RuntimeError when the two did not move the same bodies in the same way.
     """
     config = EnvironmentConfig(observation=observation, frame_skip=frame_skip)
     env = ProstheticsVectorEnv(config, number)
     settings = config.physics_settings
     if not isinstance(settings, NativeSettings):
         raise TypeError(f"only the native engine has a batch form, not {config.physics}")
-    engine = Engine(read_model(model_path(env.task.model)), settings, number)
+    engine = PartialEngine(read_model(model_path(env.task.model)), settings, number)
     bodies, start = engine.bodies, engine.start()
-    again = np.ones(number, dtype=bool)
     generator = np.random.default_rng(seed)
-    env.reset(seed=seed)
+    _, infos = env.reset(seed=seed)
     env_s = engine_s = 0.0
-    env_steps = engine_steps = 0
+    moved = 0
     for _ in range(steps):
+        starting = ~infos["timesteps"]["decision"]
+        bodies.y[starting], bodies.step_size_s[starting] = start, settings.first_step_s
         actions = generator.uniform(-1.0, 1.0, (number, len(env.physics.muscles))).astype(np.float32)
         started = time.thread_time()
-        _, _, terminated, truncated, infos = env.step(actions)
+        _, _, _, _, infos = env.step(actions)
         env_s += time.thread_time() - started
         timesteps = infos["timesteps"]
-        env_steps += int(timesteps["taken"][timesteps["decision"]].sum())
-        bodies.y[again], bodies.step_size_s[again] = start, settings.first_step_s
-        bodies.excitation[:] = (actions + 1.0) / 2.0
-        for _ in range(frame_skip):
+        bodies.excitation[:] = timesteps["excitation"]
+        taken = timesteps["taken"] * timesteps["decision"]
+        moved += int(taken.sum())
+        for step in range(int(taken.max())):
+            rows = np.flatnonzero(taken > step)
             started = time.thread_time()
-            engine.advance(CONTROL_STEP_S)
+            if len(rows) == number:
+                engine.advance(CONTROL_STEP_S)
+            else:
+                engine.advance_some(rows, CONTROL_STEP_S)
             engine_s += time.thread_time() - started
-        engine_steps += frame_skip * number
-        again = terminated | truncated
+        last = taken == taken.max()
+        if not np.array_equal(bodies.state[last], env.physics.states[last]):
+            raise RuntimeError("the engine alone went another way than in the environment: their times do not compare")
     env.close()
     engine.close()
-    env_us, engine_us = 1e6 * env_s / env_steps, 1e6 * engine_s / engine_steps
+    env_us, engine_us = 1e6 * env_s / moved, 1e6 * engine_s / moved
     return {
         "bodies": number,
         "observation": observation,
@@ -66,5 +75,5 @@ def environment_overhead(
         "environment_us": env_us,
         "overhead_us": env_us - engine_us,
         "overhead_percent": 100.0 * (env_us / engine_us - 1.0),
-        "steps": env_steps,
+        "steps": moved,
     }

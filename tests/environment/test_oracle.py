@@ -168,6 +168,7 @@ def test_the_native_engine_with_stale_controls_follows_osim_rl(body: str) -> Non
     theirs.reset(project=False, seed=7)
     generator = np.random.default_rng(7)
     center = ours.layout.where("misc/mass_center_pos")
+    action = np.zeros(ours.action_space.shape or (), np.float32)
     for step in range(20):
         if step % 4 == 0:
             action = np.where(generator.random(ours.action_space.shape) < 0.5, -1.0, 1.0).astype(np.float32)

@@ -80,3 +80,19 @@ def test_an_unknown_rule_is_refused_with_those_that_exist() -> None:
 def test_a_time_limit_of_no_steps_is_refused() -> None:
     with pytest.raises(ValueError, match="time limit is 0 control steps"):
         Termination(LAYOUT, 0)
+
+
+@pytest.mark.parametrize("rules", [["lean", "velocity"], ["velocity", "lean"]])
+def test_a_fall_counts_before_the_rules_and_these_in_the_order_they_are_named(rules: list[str]) -> None:
+    ends = Termination(LAYOUT, LIMIT, rules)
+    both = HOPELESS["lean"] | HOPELESS["velocity"]
+    assert ends(standing(both), LIMIT) == Ending(f"abort: {rules[0]}", terminated=True)
+    assert ends(standing(both | {"body_pos/pelvis/y": 0.5}), LIMIT) == Ending(FALL, terminated=True)
+
+
+def test_many_states_are_judged_as_one_by_one() -> None:
+    ends = Termination(LAYOUT, LIMIT, ["lean"])
+    states = np.stack([standing(), standing(HOPELESS["lean"]), at_height(0.5), standing(), standing(HOPELESS["lean"])])
+    found = ends.batch(states, np.array([1, 1, LIMIT, LIMIT, LIMIT]))
+    reasons = [ending and ending.reason for ending in (ends.endings[code] for code in found.tolist())]
+    assert reasons == [None, "abort: lean", FALL, TIME_LIMIT, "abort: lean"]

@@ -1,4 +1,4 @@
-"""Many bodies of one model as the environment wants them: each with a clock, a start, failures and snapshots of its own."""
+"""Many bodies of one model as the environment wants them: each with a clock, a start, failures and snapshots."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from environment.osim_file import read_model
 from environment.physics.contract import SimulationError, Snapshot
 from environment.physics.native.checks import Which, check_excitations, positions
-from environment.physics.native.engine import Engine
+from environment.physics.native.partial import PartialEngine
 from environment.physics.native.physics import DEFAULT, why
 from environment.physics.native.settings import NativeSettings
-from environment.physics.native.some import SomeBodies
 from environment.state import StateLayout
 from environment.timestep import CONTROL_STEP_S
 
@@ -34,8 +33,8 @@ class NativeBatch:
         extra_columns: int = 0,
     ) -> None:
         """`extra_columns` are left free at the end of every row of `rows`, for a task's own numbers."""
-        self._engine = Engine(read_model(model), settings, number, threads)
-        self._some = SomeBodies(self._engine, threads)
+        self._engine = PartialEngine(read_model(model), settings, number, threads)
+        self._muscles = tuple(muscle.name for muscle in self._engine.model.muscles)
         self._steps = np.full(number, _NOT_STARTED)
         self.rows = np.zeros((number, self.layout.size + extra_columns))
         """(N, S + extra columns) the last good state of every body, in place: the next call writes over it."""
@@ -58,7 +57,7 @@ class NativeBatch:
     @property
     def muscles(self) -> tuple[str, ...]:
         """(M,) muscle names in the order of the excitations."""
-        return tuple(muscle.name for muscle in self._engine.model.muscles)
+        return self._muscles
 
     @property
     def model_sha256(self) -> str:
@@ -90,9 +89,7 @@ class NativeBatch:
         self._forgive(rows)
         return self.states
 
-    def step(
-        self, excitations: NDArray[Any], which: Which = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def step(self, excitations: NDArray[Any], which: Which = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Holds the excitations for one control step (10 ms) and returns `states` (N, S) and who failed (N,).
 
         A failed body keeps its last good state, is explained in `errors`, and must be reset before its next step; it
@@ -107,9 +104,9 @@ class NativeBatch:
             RuntimeError: One of the bodies was not reset at the start, or after it failed.
         """
         rows = positions(which, self.number)
-        values = check_excitations(excitations, self.number, len(self._engine.model.muscles), rows)
-        waiting = np.flatnonzero(self._steps[rows] < 0)
-        if len(waiting):
+        values = check_excitations(excitations, self.number, len(self._muscles), rows)
+        if (self._steps[rows] < 0).any():
+            waiting = np.flatnonzero(self._steps[rows] < 0)
             body = int(np.arange(self.number)[rows][waiting[0]])
             failed = f"it failed ({self.errors[body]})" if body in self.errors else "it has no state yet"
             raise RuntimeError(f"step of body {body} before its reset: {failed}; reset it, or leave it out of `which`")
@@ -119,7 +116,7 @@ class NativeBatch:
             self._engine.advance(CONTROL_STEP_S)
         else:
             bodies.excitation[rows] = values[rows]
-            self._some.advance(rows, CONTROL_STEP_S)
+            self._engine.advance_some(rows, CONTROL_STEP_S)
         self._steps[rows] += 1
         bad = self._failed(rows)
         if bad.any():
@@ -152,16 +149,16 @@ class NativeBatch:
         rows = np.array([range(self.number)[body]])
         bodies.y[rows], bodies.excitation[rows] = snapshot.y, snapshot.excitation
         bodies.step_size_s[rows] = snapshot.step_size_s
-        self._some.advance(rows, 0.0)
+        self._engine.advance_some(rows, 0.0)
         self.states[rows] = bodies.state[rows]
         self._steps[rows] = snapshot.step
         self._forgive(rows)
-        return self.states[body].copy()
+        state: NDArray[np.float64] = self.states[body].copy()
+        return state
 
     def close(self) -> None:
         """Ends the threads; the batch can not be used again."""
         self._engine.close()
-        self._some.close()
         self._steps[:] = _NOT_STARTED
 
     def _started_body(self) -> tuple[NDArray[np.float64], ...]:
@@ -179,10 +176,9 @@ class NativeBatch:
         """(N,) which of `rows` could not be moved, or not to finite numbers."""
         bodies = self._engine.bodies
         bad = np.zeros(self.number, dtype=bool)
-        # A sum is finite when all its numbers are; the few others are looked at one by one.
-        bad[rows] = (bodies.failed[rows] != 0) | ~np.isfinite(bodies.state.sum(axis=1)[rows])
-        for body in np.flatnonzero(bad):
-            bad[body] = bodies.failed[body] != 0 or not np.isfinite(bodies.state[body]).all()
+        finite = np.isfinite(bodies.state)
+        if bodies.failed.any() or not finite.all():
+            bad[rows] = (bodies.failed[rows] != 0) | ~finite[rows].all(axis=1)
         return bad
 
     def _explain(self, failed: NDArray[np.intp]) -> None:

@@ -27,7 +27,7 @@ def positions(which: Which, number: int) -> Rows:
         found = np.flatnonzero(asked)
     else:
         found = asked.astype(np.intp)
-        if found.ndim != 1 or len(found) and not (0 <= found.min() and found.max() < number):
+        if found.ndim != 1 or (len(found) and (found.min() < 0 or found.max() >= number)):
             raise ValueError(f"there are bodies 0 to {number - 1}, not {asked.tolist()}")
         if len(np.unique(found)) != len(found):
             raise ValueError(f"a body is asked for twice in {asked.tolist()}")
@@ -43,8 +43,8 @@ def check_excitations(excitations: NDArray[Any], number: int, muscles: int, rows
             "another model, or for another number of bodies?"
         )
     moved = values[rows]
-    wrong = ~((moved >= 0.0) & (moved <= 1.0))  # NaN compares false, so it counts as wrong
-    if wrong.any():
+    if moved.size and not (moved.min() >= 0.0 and moved.max() <= 1.0):  # NaN compares false, so it counts as wrong
+        wrong = ~((moved >= 0.0) & (moved <= 1.0))
         i, muscle = (int(found) for found in np.argwhere(wrong)[0])
         body, value = int(np.arange(number)[rows][i]), moved[i, muscle]
         if not np.isfinite(value):

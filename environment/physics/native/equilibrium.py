@@ -27,11 +27,13 @@ def settle(zero, tables, y, work):
     for muscle in range(number):
         path = path_length(zero, tables.paths, muscle, work)
         activation = load(zero, y, 2 * dofs + muscle)
-        low = fill(zero, max(muscles.minimum_fiber_length_m[muscle], 1e-6 * muscles.optimal_fiber_length_m[muscle]))
+        shortest = max(muscles.minimum_fiber_length_m[muscle], 1e-6 * muscles.optimal_fiber_length_m[muscle])
+        low = fill(zero, shortest)
         high = maximum(path, low)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
             _, velocity, _, _ = contract(muscles, muscle, path, activation, middle)
             lengthens = velocity > 0.0
             low, high = select(lengthens, middle, low), select(lengthens, high, middle)
-        store(y, 2 * dofs + number + muscle, 0.5 * (low + high))
+        # A slack tendon lengthens no fibre: it rests at its minimum.
+        store(y, 2 * dofs + number + muscle, select(low > shortest, 0.5 * (low + high), shortest))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from environment.physics.native.jit import inner
-from environment.physics.native.lanes import fma, gather, load, nearest, power_of_two, select, store, truncated
+from environment.physics.native.lanes import fill, fma, gather, load, nearest, power_of_two, select, store, truncated
 
 _LOG2_E = 1.4426950408889634
 # ln 2 and pi/2 in parts, the leading ones with few enough bits that a whole number times them is exact.
@@ -15,8 +15,8 @@ _HALF_PI_1, _HALF_PI_2, _HALF_PI_3 = 1.57079632673412561417e00, 6.07710050630396
 @inner
 def exp(x):
     """Within one unit in the last place; from -708 down and from 709 up it stays as it is there."""
-    x = select(x > -708.0, x, x * 0.0 - 708.0)
-    x = select(x < 709.0, x, x * 0.0 + 709.0)
+    x = select(x < -708.0, -708.0, x)
+    x = select(x > 709.0, 709.0, x)
     n = nearest(x * _LOG2_E)
     r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
     # Taylor's series on |r| <= ln(2)/2, whose next term is below 1e-17.
@@ -81,15 +81,15 @@ def maximum(a, b):
 @inner
 def clamp(x, low, high):
     """`x` within [low, high], plain numbers."""
-    return select(x < low, x * 0.0 + low, select(x > high, x * 0.0 + high, x))
+    return select(x < low, low, select(x > high, high, x))
 
 
 @inner
 def spline(q, splines, which):
     """(value, first, second derivative) of one of the model's splines at q."""
-    count = q * 0.0
+    count = fill(q, 0.0)
     for knot in range(splines.knot_start[which], splines.knot_start[which + 1]):
-        count = count + select(q >= splines.knots[knot], q * 0.0 + 1.0, q * 0.0)
+        count = count + select(q >= splines.knots[knot], fill(q, 1.0), 0.0)
     piece = truncated(count)
     start = 5 * splines.piece_start[which]
     t = q - gather(splines.pieces, start, 5, 0, piece)

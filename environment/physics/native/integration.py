@@ -12,7 +12,7 @@ from environment.physics.native.jit import inner
 from environment.physics.native.lanes import absolute, fma, load, select, store
 
 RUNNING, DONE, FAILED = 0, 1, 2
-_SAFETY, _EXPONENT, _LEAST_CHANGE, _MOST_CHANGE, _SMALLEST_STEP, _LARGEST_STEP = 0, 1, 2, 3, 4, 5
+_SAFETY, _EXPONENT, _LEAST_CHANGE, _MOST_CHANGE, _SMALLEST_STEP, _LARGEST_STEP, _MOST_EVALUATIONS = 0, 1, 2, 3, 4, 5, 6
 
 
 @inner
@@ -159,6 +159,8 @@ def _judge(method, run, lane):
             run.status[lane] = DONE
     elif shortest:
         run.status[lane] = FAILED
+    if run.status[lane] == RUNNING and run.evaluations[lane] > control[_MOST_EVALUATIONS]:
+        run.status[lane] = FAILED
 
 
 @inner
@@ -176,7 +178,9 @@ def _adopt(zero, method, run):
     """Takes the accepted steps; the slope at their end is the next ones' at the start."""
     numbers, last = len(run.y), len(method.error) - 1
     accepted = load(zero, run.accepted, 0) > 0.0
+    # The first step of a body leads nowhere, and must not put a slope that is not finite into its state.
+    moved = accepted & (load(zero, run.step, 0) > 0.0)
     for row in range(numbers):
-        store(run.y, row, select(accepted, load(zero, run.trial, row), load(zero, run.y, row)))
+        store(run.y, row, select(moved, load(zero, run.trial, row), load(zero, run.y, row)))
         end = load(zero, run.slope, numbers * last + row)
         store(run.slope, row, select(accepted, end, load(zero, run.slope, row)))

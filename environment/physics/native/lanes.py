@@ -179,6 +179,8 @@ def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
 @intrinsic
 def select(typing: Any, mask: Any, yes: Any, no: Any) -> Any:
     """`yes` where the mask is true, else `no`; the other one's value, NaN included, leaves no trace."""
+    if not isinstance(mask, Mask) or _width((yes, no, Lanes(mask.width))) is None:
+        return None
     kind = Lanes(mask.width)
     return signature(kind, mask, kind, kind), lambda context, builder, sig, args: builder.select(*args)
 

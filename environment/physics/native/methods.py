@@ -21,7 +21,8 @@ class Method(NamedTuple):
     scale: Floats
     """(2 D + 2 M,) one over the error that each number of the state may have."""
     control: Floats
-    """Safety factor, exponent, smallest and largest change of the step, smallest and largest step (s)."""
+    """Safety factor, exponent, smallest and largest change of the step, smallest and largest step (s), and how many
+    evaluations of the right-hand side a body may take in one call."""
     simbody: Integers
     """(1,) 1: error norm and step sizes as Simbody's integrators have them, and the slope at the start of a call is
     that of the previous excitation."""
@@ -76,6 +77,10 @@ PAIRS = {
 }
 
 
+# A hundred to a thousand are usual in a control step. A body that flies apart takes ever shorter steps without failing.
+_MOST_EVALUATIONS = 200_000
+
+
 def method(settings: NativeSettings, tables: Tables) -> Method:
     """A pair for a model. `accuracy` is the error in coordinates (rad, m) and activations that a step may make; speeds
     may be ten times as wrong, fibre lengths a tenth. With stale controls it is the accuracy of Simbody's integrators.
@@ -94,7 +99,7 @@ def method(settings: NativeSettings, tables: Tables) -> Method:
         stage=stage,
         error=np.array(pair.error),
         scale=1.0 / allowed,
-        control=np.array([0.9, -0.5 / pair.order, least, most, 1e-8, 0.01]),
+        control=np.array([0.9, -0.5 / pair.order, least, most, 1e-8, 0.01, _MOST_EVALUATIONS]),
         simbody=np.array([settings.stale_controls], np.int64),
         counts=np.array([coordinates, coordinates, 2 * muscles], float),
     )

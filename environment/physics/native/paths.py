@@ -108,7 +108,7 @@ def path_length(zero, paths, muscle, work):
             along = minus(end, load3(zero, work.point, 3 * paths.segment_from[segment]))
             distance = sqrt(dot(along, along))
             length = fma(there, distance, length)
-            store3(work.direction, 3 * segment, times(along, there / distance))
+            store3(work.direction, 3 * segment, times(along, select(there > 0.0, there / distance, 0.0)))
         else:
             store3(work.direction, 3 * segment, (zero, zero, zero))
     return length

@@ -107,4 +107,4 @@ def why(layout: StateLayout, state: NDArray[np.float64]) -> str:
     if len(bad):
         return f"{layout.names[int(bad[0])]} is not finite"
     worst = int(np.argmax(np.abs(state)))
-    return f"its step became too small; the largest number is {layout.names[worst]} = {state[worst]:.3g}"
+    return f"no step was short enough; the largest number is {layout.names[worst]} = {state[worst]:.3g}"

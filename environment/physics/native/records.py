@@ -21,7 +21,7 @@ def record(zero, tables, y, ydot, work, out, lanes):
     at = _record_bodies(zero, tables.records, work, out, at, lanes)
     at = _record_forces(zero, tables, y, work, out, at)
     at = _record_muscles(zero, tables, y, ydot, work, out, at)
-    _record_mass_center(zero, tables.skeleton, work, out, at)
+    _record_mass_center(zero, tables.skeleton, tables.records, work, out, at)
 
 
 @inner
@@ -211,9 +211,11 @@ def _record_muscles(zero, tables, y, ydot, work, out, at):
 
 
 @inner
-def _record_mass_center(zero, skeleton, work, out, at):
-    total = 0.0
-    place, velocity, acceleration = (zero, zero, zero), (zero, zero, zero), (zero, zero, zero)
+def _record_mass_center(zero, skeleton, records, work, out, at):
+    total = records.fixed_mass_kg[0]
+    fixed = records.fixed_mass_center_m
+    place = zero + total * fixed[0, 0], zero + total * fixed[0, 1], zero + total * fixed[0, 2]
+    velocity, acceleration = (zero, zero, zero), (zero, zero, zero)
     for link in range(len(skeleton.parent)):
         mass = skeleton.mass_kg[link]
         total += mass

@@ -26,8 +26,20 @@ class Directory:
     """A named tuple of contiguous arrays (nested ones too), kept alive, and where they are."""
 
     def __init__(self, arrays: Any) -> None:
+        _check(arrays)
         self.arrays = arrays
         self.entries: NDArray[np.int64] = np.array(_entries(arrays), np.int64)
+
+
+def _check(arrays: Any) -> None:
+    for (name, hint), value in zip(get_type_hints(type(arrays)).items(), arrays, strict=True):
+        if isinstance(value, tuple):
+            _check(value)
+            continue
+        dtype = np.dtype(np.int64 if hint == NDArray[np.int64] else np.float64)
+        if value.dtype != dtype or not value.flags.c_contiguous:
+            kind = value.dtype if value.flags.c_contiguous else f"{value.dtype} with gaps"
+            raise TypeError(f"machine code needs {name} to be a contiguous array of {dtype}, it is {kind}")
 
 
 def _entries(arrays: Any) -> list[int]:
@@ -36,8 +48,6 @@ def _entries(arrays: Any) -> list[int]:
         if isinstance(value, tuple):
             entries += _entries(value)
         else:
-            if not value.flags.c_contiguous or value.dtype not in (np.float64, np.int64):
-                raise TypeError(f"machine code reads contiguous float64 and int64, not {value.dtype}")
             entries += [value.ctypes.data, value.shape[0], int(np.prod(value.shape[1:]))]
     return entries
 

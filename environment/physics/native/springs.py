@@ -40,7 +40,7 @@ def limit_force(zero, springs, limit, q, speed):
 def _step(x):
     """0 below 0, 1 above 1, and x³ (10 - 15x + 6x²) between."""
     x = clamp(x, 0.0, 1.0)
-    return x * x * x * fma(x, fma(x, 6.0, x * 0.0 - 15.0), x * 0.0 + 10.0)
+    return x * x * x * fma(x, fma(x, 6.0, -15.0), 10.0)
 
 
 @inner
@@ -61,7 +61,7 @@ def limit_energy(springs, limit, q):
 @inner
 def _stored(beyond, width):
     """Of a unit stiffness: the force's integral in the transition, as OpenSim has it."""
-    inside = select(beyond > 0.0, beyond, beyond * 0.0)
+    inside = select(beyond > 0.0, beyond, 0.0)
     x = inside * (1.0 / width)
-    fading = inside * inside * x * x * x * fma(x, fma(x, 6.0 / 7.0, x * 0.0 - 2.5), x * 0.0 + 2.0)
+    fading = inside * inside * x * x * x * fma(x, fma(x, 6.0 / 7.0, -2.5), 2.0)
     return select(x < 1.0, fading, 0.5 * inside * inside - width * width / 7.0)

@@ -191,6 +191,10 @@ class Records(NamedTuple):
     geometry_sphere: Integers
     """Sphere number, or -1 for the half-space."""
     sphere_body: Integers
+    fixed_mass_kg: Floats
+    """(1,) of the bodies that are welded to ground."""
+    fixed_mass_center_m: Floats
+    """(1, 3)"""
 
 
 class Tables(NamedTuple):

@@ -11,7 +11,7 @@ from environment.body_model import (
     Thelen2003Muscle,
 )
 from environment.physics.native.compilation.functions import floats, integers, starts
-from environment.physics.native.compilation.skeleton import Assembly
+from environment.physics.native.compilation.skeleton import Assembly, combined
 from environment.physics.native.tables import Records
 
 
@@ -23,6 +23,8 @@ def compile_records(model: BodyModel, assembly: Assembly) -> Records:
     numbers = iter(range(len(spheres)))
     body_numbers = {body.name: i for i, body in enumerate(model.bodies)}
     frames = [assembly.in_link[body.name] for body in model.bodies]
+    fixed = [body for body in model.bodies if assembly.link_of[body.name] < 0]
+    fixed_mass_kg, fixed_mass_center_m, _ = combined(fixed, assembly.in_link)
     return Records(
         coordinate_dof=integers([assembly.dof_of.get(one.name, -1) for one in model.coordinates]),
         coordinate_locked_value=floats([assembly.locked.get(one.name, 0.0) for one in model.coordinates]),
@@ -36,6 +38,8 @@ def compile_records(model: BodyModel, assembly: Assembly) -> Records:
             [next(numbers) if isinstance(one, Sphere) else -1 for force in contacts for one in force.geometry]
         ),
         sphere_body=integers([body_numbers[sphere.body] for sphere in spheres]),
+        fixed_mass_kg=floats([fixed_mass_kg]),
+        fixed_mass_center_m=floats([fixed_mass_center_m], 3),
     )
 
 

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from environment.body_model import GROUND, Axis, Body, BodyModel, Frame, Joint, Vector3
+from environment.body_model import (
+    GROUND,
+    Axis,
+    Body,
+    BodyModel,
+    Constant,
+    Frame,
+    Function,
+    Joint,
+    Linear,
+    Vector3,
+)
 from environment.physics.native.compilation.functions import SplineTable, floats, integers, starts, value
 from environment.physics.native.tables import Skeleton
 
@@ -122,11 +133,17 @@ def _split(joint: Joint, locked: dict[str, float]) -> tuple[tuple[_MovingAxis, .
 
 
 def _moves(axis: Axis, locked: dict[str, float]) -> bool:
-    return axis.coordinate is not None and axis.coordinate not in locked
+    return axis.coordinate is not None and axis.coordinate not in locked and not _is_constant(axis.function)
+
+
+def _is_constant(function: Function) -> bool:
+    if isinstance(function, Linear):
+        return function.slope == 0.0
+    return isinstance(function, Constant) or len(set(function.y)) == 1
 
 
 def _fixed(axis: Axis, locked: dict[str, float]) -> float:
-    return value(axis.function, locked[axis.coordinate] if axis.coordinate is not None else 0.0)
+    return value(axis.function, locked.get(axis.coordinate or "", 0.0))
 
 
 def _unit(axis: Axis) -> Matrix:
@@ -150,7 +167,8 @@ def _tables(
     signs = [-1.0 if _aligned(-one.direction) >= 0 else 1.0 for one in axes]
     directions = [sign * one.direction for sign, one in zip(signs, axes, strict=True)]
     dof_link, dof_parent = _dofs(links, axis_dof, dof_of)
-    bodies = [_combined([body for body in model.bodies if link_of[body.name] == i], in_link) for i in range(len(links))]
+    _refuse_massless(model, links, link_of)
+    bodies = [combined([body for body in model.bodies if link_of[body.name] == i], in_link) for i in range(len(links))]
     return Skeleton(
         parent=integers([link.parent for link in links]),
         frame_rotation=floats([link.frame.rotation.ravel() for link in links], 9),
@@ -190,7 +208,18 @@ def _dofs(links: list[_Link], axis_dof: list[int], dof_of: dict[str, int]) -> tu
     return dof_link, dof_parent
 
 
-def _combined(bodies: list[Body], in_link: dict[str, Transform]) -> tuple[float, Matrix, Matrix]:
+def _refuse_massless(model: BodyModel, links: list[_Link], link_of: dict[str, int]) -> None:
+    """What moves and has no mass, itself or hanging on it, has no finite acceleration."""
+    mass = [sum(body.mass_kg for body in model.bodies if link_of[body.name] == i) for i in range(len(links))]
+    for i in reversed(range(len(links))):
+        if mass[i] == 0.0:
+            names = ", ".join(name for name, link in link_of.items() if link == i)
+            raise ValueError(f"{names} moves and has no mass, so it has no equation of motion; weld its joint")
+        if links[i].parent >= 0:
+            mass[links[i].parent] += mass[i]
+
+
+def combined(bodies: list[Body], in_link: dict[str, Transform]) -> tuple[float, Matrix, Matrix]:
     """Mass, mass centre and inertia about it of several bodies as one, in the link's frame."""
     mass = sum(body.mass_kg for body in bodies)
     if mass == 0.0:

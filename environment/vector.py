@@ -1,0 +1,266 @@
+"""Many environments in one call: `ProstheticsEnv` over a batch of the native engine, in Gymnasium's vector form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from environment.actions import ActionOutOfRange, binned
+from environment.config import EnvironmentConfig
+from environment.observations import observation
+from environment.physics.models import model_path
+from environment.physics.native.settings import NativeSettings
+from environment.rewards import TASK_REWARDS, shaped
+from environment.tasks import task
+from environment.terminations import SIMULATOR_ERROR, Termination
+from environment.vector_decision import Decision
+from environment.vector_episodes import Episodes, Rows
+
+Float32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+_ROUNDING = 1e-6
+_ALL = slice(None)
+
+
+class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
+    """`num_envs` times what `ProstheticsEnv` is, each giving the very same numbers as that one alone.
+
+    One `step` is one decision in every environment: each holds its action for as long as it does alone, so they take
+    different numbers of control steps. Environments whose episode is over are reset by the next `step`, which does not
+    look at their actions (`AutoresetMode.NEXT_STEP`), or at once (`SAME_STEP`, with `final_obs` and `final_info`).
+
+    `infos` carries what `info` carries there, as arrays over the environments with masks beside (`_seed`, …):
+    `reward_terms`, `ended`, `seed`, and as `timesteps` the columns of the control steps taken, which
+    `environment.vector_decision.timesteps` turns into one environment's `TimeStep`s.
+    """
+
+    def __init__(
+        self,
+        config: EnvironmentConfig | None = None,
+        num_envs: int = 8,
+        *,
+        threads: int = 1,
+        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+    ) -> None:
+        """Room for `num_envs` environments, simulated by `threads` threads.
+
+        Raises: ValueError when `config` names another physics than the native one.
+        """
+        self.config = config or EnvironmentConfig()
+        settings = self.config.physics_settings
+        if not isinstance(settings, NativeSettings):
+            raise ValueError(
+                f"physics {self.config.physics!r} has no batch form, only 'native' has; for several at once use "
+                "Gymnasium's AsyncVectorEnv or SyncVectorEnv over ProstheticsEnv"
+            )
+        # Imported here: the compiled engine takes a second to load.
+        from environment.physics.native.batch import NativeBatch
+
+        self.task = task(self.config.task)
+        self.physics = NativeBatch(model_path(self.task.model), settings, num_envs, threads, extra_columns=3)
+        self.layout = self.physics.layout.with_target()
+        self.observe = observation(self.config.observation, self.layout)
+        self.reward = shaped(TASK_REWARDS[self.task.reward](self.layout), self.layout, self.config.shaping)
+        self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
+        self._termination = Termination(self.layout, self.time_limit_steps, self.config.aborts)
+        self._terminates = np.array([bool(one and one.terminated) for one in self._termination.endings])
+        self._episodes = Episodes(self.task, self.config.frame_skip, num_envs)
+        self._running = np.zeros(num_envs, dtype=bool)
+        self._begun = False
+        self._recent = np.zeros((self.observe.history + 1, num_envs, self.layout.size), np.float32)
+        self.num_envs = num_envs
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(self.physics.muscles),), np.float32)
+        self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.observe.names),), np.float32)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+
+    @property
+    def states(self) -> NDArray[np.float64]:
+        """(N, S) the present states in the order of `layout`, targets included; a copy."""
+        return self.physics.rows.copy()
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32, dict[str, Any]]:
+        """Starts episodes in all environments, or in those of the mask `options["reset_mask"]` (N,).
+
+        Args:
+            seed: One for each environment, or the first one's, which the others count on from.
+        """
+        seeds = self._seeds(seed)
+        which = np.ones(self.num_envs, dtype=bool)
+        if options is not None and "reset_mask" in options:
+            which = np.asarray(options["reset_mask"])
+            if which.dtype != np.bool_ or which.shape != (self.num_envs,) or not which.any():
+                raise ValueError(f"reset_mask must be ({self.num_envs},) bools, at least one of them True, not {which}")
+            if not self._begun and not which.all():
+                raise RuntimeError("the first reset must be of all environments")
+        decision = self._decision(np.zeros(self.action_space.shape or (), np.float32), 1)
+        decision.states[-1] = 0.0
+        self._start(decision, np.flatnonzero(which), seeds)
+        self._begun = True
+        return self._observation(decision), self._info(decision, which)
+
+    def step(self, actions: Float32) -> tuple[Float32, NDArray[np.float64], Bools, Bools, dict[str, Any]]:
+        """Holds `actions` (N, M) in [-1, 1] for one decision in every environment.
+
+        Raises: ActionOutOfRange or ValueError for bad actions, before anything moved; RuntimeError without a reset.
+        """
+        moving = self._running
+        if not self._begun or not (moving.all() or self.autoreset_mode == AutoresetMode.NEXT_STEP):
+            raise RuntimeError(f"step of environment {int(np.argmin(moving))} without an episode; call reset first")
+        decision = self._decide(self._checked(actions, moving), moving)
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and not moving.all():
+            self._start(decision, np.flatnonzero(~moving), [None] * self.num_envs)
+        rewards, terminated = decision.rewards[0].copy(), decision.terminated.copy()
+        for later in decision.rewards[1:]:  # one after the other, as a single environment adds them
+            rewards += later
+        truncated = decision.out_of_time | decision.failed
+        seen, info = self._observation(decision), self._info(decision, np.ones(self.num_envs, dtype=bool))
+        over = terminated | truncated
+        self._running = ~over
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and over.any():
+            seen, info = self._after_the_end(decision, over, seen)
+        return seen, rewards, terminated, truncated, info
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Frees the simulator."""
+        self.physics.close()
+
+    def _decide(self, policy_actions: Float32, moving: Bools) -> Decision:
+        """Moves environments on until each has held its action for long enough."""
+        holds = self._episodes.holds(moving)
+        decision = self._decision(policy_actions, max(1, int(holds.max())))
+        excitations = decision.excitations.astype(np.float64)
+        active, step = moving, 0
+        while active.any():
+            _, failed = self.physics.step(excitations, None if active.all() else active)
+            decision.failed |= failed
+            for environment in np.flatnonzero(failed).tolist():
+                decision.ended[environment] = f"{SIMULATOR_ERROR}: {self.physics.errors[environment]}"
+            moved = active & ~failed
+            rows: Rows = _ALL if moved.all() else np.flatnonzero(moved)
+            self._episodes.steps[rows] += 1
+            over = self._arrive(decision, step, rows)
+            decision.taken[rows] += 1
+            step += 1
+            active = moved & ~over & (self._episodes.target_ages_s() > 0.0) & (holds > step)
+        if step == 0:
+            decision.states[self.observe.history + 1] = 0.0
+        decision.rewards = decision.rewards[: max(1, step)]
+        decision.states = decision.states[: self.observe.history + 1 + max(1, step)]
+        decision.last_step = self._episodes.steps.copy()
+        return decision
+
+    def _arrive(self, decision: Decision, step: int, rows: Rows) -> Bools:
+        """Judges the states that the environments in `rows` have reached; returns where episodes are over (N,)."""
+        self.physics.rows[rows, -3:] = self._episodes.targets_m_per_s(rows)
+        states = self.physics.rows[rows]
+        values = self.reward.evaluate(states)
+        decision.rewards[step, rows] = sum(values.values())
+        for name, value in values.items():
+            decision.terms[name][rows] += value
+        reached = decision.states[self.observe.history + 1 + step]
+        if not isinstance(rows, slice):
+            reached[:] = 0.0
+        reached[rows] = states
+        codes = self._termination.batch(states, self._episodes.steps[rows])
+        over = np.zeros(self.num_envs, dtype=bool)
+        if codes.any():
+            over[rows] = codes != 0
+            decision.terminated[rows] = self._terminates[codes]
+            decision.out_of_time[rows] = over[rows] & ~self._terminates[codes]
+            for environment, code in zip(np.flatnonzero(over).tolist(), codes[codes != 0].tolist(), strict=True):
+                ending = self._termination.endings[code]
+                decision.ended[environment] = ending.reason if ending else None
+        return over
+
+    def _decision(self, policy_actions: Float32, longest: int) -> Decision:
+        """One in which nothing has happened yet, with room for `longest` control steps."""
+        n, kept = self.num_envs, self.observe.history + 1
+        states = np.empty((kept + longest, n, self.layout.size), np.float32)
+        states[1:kept] = self._recent[1:]
+        return Decision(
+            history=self.observe.history,
+            states=states,
+            policy_actions=policy_actions,
+            excitations=self._excitations(policy_actions),
+            rewards=np.zeros((longest, n)),
+            terms={name: np.zeros(n) for name in self.reward.terms},
+            taken=np.zeros(n, np.int64),
+            last_step=self._episodes.steps.copy(),
+            started=np.zeros(n, dtype=bool),
+            terminated=np.zeros(n, dtype=bool),
+            out_of_time=np.zeros(n, dtype=bool),
+            failed=np.zeros(n, dtype=bool),
+            ended=np.full(n, None, dtype=object),
+        )
+
+    def _excitations(self, policy_actions: Float32) -> Float32:
+        """(N, M) in [0, 1], see `ActionMap`; 0 where an episode starts."""
+        return binned((np.clip(policy_actions, -1.0, 1.0) + np.float32(1.0)) / np.float32(2.0), self.config.bins)
+
+    def _start(self, decision: Decision, rows: NDArray[np.intp], seeds: Sequence[int | None]) -> None:
+        """Starts episodes in the environments `rows`."""
+        self._running[rows] = False
+        for environment in rows.tolist():
+            self._episodes.begin(environment, seeds[environment])
+        self.physics.reset(rows)
+        self.physics.rows[rows, -3:] = self._episodes.targets_m_per_s(rows)
+        decision.start(rows, self.physics.rows[rows])
+        self._running[rows] = True
+
+    def _after_the_end(self, decision: Decision, over: Bools, seen: Float32) -> tuple[Float32, dict[str, Any]]:
+        """The environments that are over start again at once; how they ended goes into `final_obs` and `final_info`."""
+        final_info, final_seen = self._info(decision, over), np.full(self.num_envs, None, dtype=object)
+        for environment in np.flatnonzero(over).tolist():
+            final_seen[environment] = seen[environment].copy()
+        again = decision.copy()
+        self._start(again, np.flatnonzero(over), [None] * self.num_envs)
+        info = self._info(again, np.ones(self.num_envs, dtype=bool))
+        info |= {"final_obs": final_seen, "_final_obs": over, "final_info": final_info, "_final_info": over}
+        return self._observation(again), info
+
+    def _observation(self, decision: Decision) -> Float32:
+        # From the stored precision, so that the learner computes the very same numbers from the log.
+        self._recent = decision.recent(self._recent)
+        return self.observe(self._recent.swapaxes(0, 1), self._episodes.target_ages_s())
+
+    def _info(self, decision: Decision, told: Bools) -> dict[str, Any]:
+        return decision.info(told) | {"seed": self._episodes.seeds.copy(), "_seed": told}
+
+    def _checked(self, actions: Float32, moving: Bools) -> Float32:
+        """A copy of the actions, zero where none is needed."""
+        checked = np.array(actions, dtype=np.float32)
+        if checked.shape != self.action_space.shape:
+            raise ValueError(
+                f"actions have shape {checked.shape}, the bodies need {self.action_space.shape}; was the policy made "
+                "for another model, or for another number of environments?"
+            )
+        if not moving.all():
+            checked[~moving] = 0.0
+        if not np.abs(checked).max() <= 1.0 + _ROUNDING:  # NaN compares false, so it counts as outside
+            outside = ~(np.abs(checked) <= 1.0 + _ROUNDING)
+            environment, muscle = (int(found) for found in np.argwhere(outside)[0])
+            raise ActionOutOfRange(
+                f"action of environment {environment}, muscle {muscle} is {checked[environment, muscle]:g}, it must be "
+                "in [-1, 1]; is the noise clipped and the actor's output squashed?"
+            )
+        return checked
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"{len(seed)} seeds do not fit {self.num_envs} environments")
+        return [None if one is None else int(one) for one in seed]
