@@ -15,7 +15,8 @@ from environment.physics.native.engine import Engine
 from environment.physics.native.settings import NativeSettings
 from environment.timestep import CONTROL_STEP_S
 
-BODIES = 64
+BODIES = 256
+"""Of each thread. With few the threads wait for each other: bodies that hit the floor take longer."""
 _HELD_STEPS = 4
 _WARM_UP_STEPS = 4
 

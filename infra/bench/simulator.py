@@ -20,6 +20,7 @@ from environment.physics.native.settings import NativeSettings
 from environment.physics.settings import OpenSimSettings
 from environment.prosthetics import ProstheticsEnv
 from infra.bench.machine import machine
+from infra.bench.overhead import environment_overhead
 from infra.bench.scaling import scaling
 from infra.bench.startup import startup
 
@@ -87,7 +88,8 @@ def simulator(quick: bool = False) -> dict[str, Any]:
         "machine": machine("opensim", "osim-rl", "numba", "numpy"),
         "rows": [
             *(_row(comparison, peer) for comparison in found),
-            *(scaling(steps=50, rounds=1) if quick else scaling(steps=200, rounds=5)),
+            *(row for number in ((64,) if quick else (8, 64, 256)) for row in _batch_rows(number, quick, peer)),
+            *(scaling(steps=20, rounds=1) if quick else scaling(steps=60, rounds=5)),
             *([] if quick else startup()),
         ],
     }
@@ -191,6 +193,25 @@ def _player(
         return Played(np.array(centers), np.array(rewards), seconds)
 
     return play
+
+
+def _batch_rows(number: int, quick: bool, peer: Comparison) -> list[dict[str, Any]]:
+    """Many bodies in one call, which move bit for bit as they do alone: the engine, then the environment around it."""
+    found = environment_overhead(number, steps=20 if quick else 300)
+    speeds = {"engine and whole state": found["engine_us"], "whole environment": found["environment_us"]}
+    return [
+        {
+            "name": f"{NativeSettings().name}, {number} bodies: {what}",
+            "value": 1e6 / microseconds,
+            "unit": "control steps/s",
+            "peer": peer.name,
+            "peer_value": peer.steps_per_s,
+            "ratio": 1e6 / microseconds / peer.steps_per_s,
+            "microseconds_per_step": microseconds,
+            "over_the_engine_percent": 100.0 * (microseconds / found["engine_us"] - 1.0),
+        }
+        for what, microseconds in speeds.items()
+    ]
 
 
 def _row(comparison: Comparison, peer: Comparison) -> dict[str, Any]:
