@@ -235,7 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--minutes", type=float, metavar="M", help="stop after so long (default: until Ctrl-C)")
     job.add_argument("--workers", type=int, metavar="N", help="rollout workers (default: cores minus one)")
     job.add_argument("--task", metavar="T", help="e.g. prosthetics-round1 (default: prosthetics-round2)")
-    job.add_argument("--physics", metavar="P", help="the simulator (default: opensim)")
+    job.add_argument("--physics", metavar="P", help="the simulator (default: native)")
     job.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
     job.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128"
