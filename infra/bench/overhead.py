@@ -10,7 +10,7 @@ import numpy as np
 from environment.config import EnvironmentConfig
 from environment.osim_file import read_model
 from environment.physics.models import model_path
-from environment.physics.native.partial import PartialEngine
+from environment.physics.native.engine import Engine
 from environment.physics.native.settings import NativeSettings
 from environment.timestep import CONTROL_STEP_S
 from environment.vector import ProstheticsVectorEnv
@@ -36,7 +36,7 @@ def environment_overhead(
     settings = config.physics_settings
     if not isinstance(settings, NativeSettings):
         raise TypeError(f"only the native engine has a batch form, not {config.physics}")
-    engine = PartialEngine(read_model(model_path(env.task.model)), settings, number)
+    engine = Engine(read_model(model_path(env.task.model)), settings, number)
     bodies, start = engine.bodies, engine.start()
     generator = np.random.default_rng(seed)
     _, infos = env.reset(seed=seed)
@@ -56,10 +56,7 @@ def environment_overhead(
         for step in range(int(taken.max())):
             rows = np.flatnonzero(taken > step)
             started = time.thread_time()
-            if len(rows) == number:
-                engine.advance(CONTROL_STEP_S)
-            else:
-                engine.advance_some(rows, CONTROL_STEP_S)
+            engine.advance(CONTROL_STEP_S, None if len(rows) == number else rows)
             engine_s += time.thread_time() - started
         last = taken == taken.max()
         if not np.array_equal(bodies.state[last], env.physics.states[last]):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from environment.osim_file import read_model
 from environment.physics.contract import SimulationError, Snapshot
 from environment.physics.native.checks import Which, check_excitations, positions
-from environment.physics.native.partial import PartialEngine
+from environment.physics.native.engine import Engine
 from environment.physics.native.physics import DEFAULT, why
 from environment.physics.native.settings import NativeSettings
 from environment.state import StateLayout
@@ -33,7 +33,7 @@ class NativeBatch:
         extra_columns: int = 0,
     ) -> None:
         """`extra_columns` are left free at the end of every row of `rows`, for a task's own numbers."""
-        self._engine = PartialEngine(read_model(model), settings, number, threads)
+        self._engine = Engine(read_model(model), settings, number, threads)
         self._muscles = tuple(muscle.name for muscle in self._engine.model.muscles)
         self._steps = np.full(number, _NOT_STARTED)
         self.rows = np.zeros((number, self.layout.size + extra_columns))
@@ -116,7 +116,7 @@ class NativeBatch:
             self._engine.advance(CONTROL_STEP_S)
         else:
             bodies.excitation[rows] = values[rows]
-            self._engine.advance_some(rows, CONTROL_STEP_S)
+            self._engine.advance(CONTROL_STEP_S, rows)
         self._steps[rows] += 1
         bad = self._failed(rows)
         if bad.any():
@@ -149,7 +149,7 @@ class NativeBatch:
         rows = np.array([range(self.number)[body]])
         bodies.y[rows], bodies.excitation[rows] = snapshot.y, snapshot.excitation
         bodies.step_size_s[rows] = snapshot.step_size_s
-        self._engine.advance_some(rows, 0.0)
+        self._engine.advance(0.0, rows)
         self.states[rows] = bodies.state[rows]
         self._steps[rows] = snapshot.step
         self._forgive(rows)
@@ -176,9 +176,7 @@ class NativeBatch:
         """(N,) which of `rows` could not be moved, or not to finite numbers."""
         bodies = self._engine.bodies
         bad = np.zeros(self.number, dtype=bool)
-        finite = np.isfinite(bodies.state)
-        if bodies.failed.any() or not finite.all():
-            bad[rows] = (bodies.failed[rows] != 0) | ~finite[rows].all(axis=1)
+        bad[rows] = bodies.failed[rows] != 0
         return bad
 
     def _explain(self, failed: NDArray[np.intp]) -> None:

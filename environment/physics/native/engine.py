@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -41,9 +40,9 @@ class Engine:
         self._tables = Directory(self.tables)
         self._method = Directory(method(settings, self.tables))
         self._bodies = Directory(self.bodies)
-        self._ranges = _shares(number, lanes, threads)
-        self._scratch = [self._room(lanes) for _ in self._ranges]
-        self._pool = ThreadPoolExecutor(len(self._ranges), "bodies") if len(self._ranges) > 1 else None
+        self._lanes = lanes
+        self._scratch = [self._room(lanes) for _ in range(max(1, min(threads, number // lanes)))]
+        self._pool = ThreadPoolExecutor(len(self._scratch), "bodies") if len(self._scratch) > 1 else None
 
     def start(self) -> NDArray[np.float64]:
         """(2 D + 2 M,) the state at rest in the start pose, fibres in equilibrium."""
@@ -60,24 +59,38 @@ class Engine:
         start: NDArray[np.float64] = self.bodies.y[0].copy()
         return start
 
-    def advance(self, duration_s: float) -> None:
-        """Moves all bodies on by `duration_s`, or not at all when it is 0, and describes where they are.
+    def advance(self, duration_s: float, which: NDArray[np.intp] | None = None) -> None:
+        """Moves bodies on by `duration_s`, or not at all when it is 0, and describes where they are.
 
-        `bodies.failed` tells which could not be moved so far.
+        `bodies.failed` tells which could not be moved so far, or to no finite state.
+
+        Args:
+            which: Numbers of the bodies, each once; None is all. The others stay as they are.
         """
-        if self._pool is None:
-            self._advance_range(0, duration_s)
-        else:
-            for done in [self._pool.submit(self._advance_range, i, duration_s) for i in range(len(self._ranges))]:
-                done.result()
+        number = self.number if which is None else len(which)
+        self.bodies.asked[:number] = np.arange(number) if which is None else which
+        self.bodies.failed[self.bodies.asked[:number]] = 0
+        self.bodies.queue[:] = 0
+        if duration_s > 0.0:
+            self._work(number, duration_s)
+        self._work(number, 0.0)
 
     def close(self) -> None:
         """Ends the threads."""
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _advance_range(self, share: int, duration_s: float) -> None:
-        run, work = self._scratch[share]
+    def _work(self, number: int, duration_s: float) -> None:
+        """Lets as many threads as there is work for take bodies from the queue until it is empty."""
+        threads = min(len(self._scratch), -(-number // self._lanes))
+        if self._pool is None or threads < 2:
+            self._take_part(0, number, duration_s)
+        else:
+            for done in [self._pool.submit(self._take_part, i, number, duration_s) for i in range(threads)]:
+                done.result()
+
+    def _take_part(self, thread: int, number: int, duration_s: float) -> None:
+        run, work = self._scratch[thread]
         self._advance(
             self._tables.entries,
             self._method.entries,
@@ -85,7 +98,7 @@ class Engine:
             run.entries,
             work.entries,
             self.settings.skip_contacts,
-            *self._ranges[share],
+            number,
             duration_s,
         )
 
@@ -95,10 +108,3 @@ class Engine:
             Directory(running(self.tables, stages, lanes)),
             Directory(workspace(self.tables, self.layout.size, lanes)),
         )
-
-
-def _shares(number: int, lanes: int, threads: int) -> list[tuple[int, int]]:
-    """Ranges of bodies for the threads, none of them smaller than the lanes if that can be avoided."""
-    shares = max(1, min(threads, number // lanes))
-    edges = [number * i // shares for i in range(shares + 1)]
-    return list(itertools.pairwise(edges))

@@ -1,7 +1,7 @@
 """Moves many bodies through time, each with step sizes of its own, some of them at once in the lanes of the processor.
 
-A lane takes the next body as soon as it has brought one to the end, so none waits for a slower neighbour. What happens
-to a body depends on nothing but itself.
+A lane takes the next body from a common queue as soon as it has brought one to the end, so no lane and no thread waits
+for a slower one. What happens to a body depends on nothing but itself.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from environment.physics.native.dynamics import derivatives
 from environment.physics.native.functions import maximum
 from environment.physics.native.jit import inner
 from environment.physics.native.lanes import absolute, fma, load, select, store
+from environment.physics.native.references import take
 
 RUNNING, DONE, FAILED = 0, 1, 2
 _SAFETY, _EXPONENT, _LEAST_CHANGE, _MOST_CHANGE, _SMALLEST_STEP, _LARGEST_STEP, _MOST_EVALUATIONS = 0, 1, 2, 3, 4, 5, 6
 
 
 @inner
-def integrate(zero, tables, method, bodies, lanes, run, work, skip, first, end, duration):
-    """Brings bodies `first` to `end` forward by `duration` seconds; a failed one stays where its last step led."""
-    upcoming = first
+def integrate(zero, tables, method, bodies, lanes, run, work, skip, number, duration):
+    """Brings the `number` bodies asked for forward by `duration` seconds, together with other threads that do the same.
+
+    A failed one stays where its last step led.
+    """
     busy = 0
     for lane in range(lanes):
-        taken = _take(bodies, method, run, lane, upcoming, end, duration)
-        upcoming, busy = upcoming + taken, busy + taken
+        busy += _take(bodies, method, run, lane, number, duration)
     while busy > 0:
         for lane in range(lanes):
             run.step[0, lane] = _step_size(method, run, lane)
@@ -33,17 +35,18 @@ def integrate(zero, tables, method, bodies, lanes, run, work, skip, first, end, 
         for lane in range(lanes):
             if run.body[lane] >= 0 and run.status[lane] != RUNNING:
                 _give_back(bodies, run, lane)
-                taken = _take(bodies, method, run, lane, upcoming, end, duration)
-                upcoming, busy = upcoming + taken, busy + taken - 1
+                busy += _take(bodies, method, run, lane, number, duration) - 1
 
 
 @inner
-def _take(bodies, method, run, lane, body, end, duration):
-    """Puts a body into a lane and returns 1, or 0 when there is none left."""
-    if body >= end:
+def _take(bodies, method, run, lane, number, duration):
+    """Puts the next body into a lane and returns 1, or 0 when there is none left."""
+    place = take(bodies.queue, 0, 1)
+    if place >= number:
         run.body[lane] = -1
         run.remaining[lane] = 0.0
         return 0
+    body = bodies.asked[place]
     stale = method.simbody[0]
     for row in range(len(run.y)):
         run.y[row, lane] = bodies.y[body, row]

@@ -187,6 +187,17 @@ def _len(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return entry(builder, args[0], 1)
 
 
+@intrinsic
+def take(typing: Any, column: Any, position: Any, number: Any) -> Any:
+    """Adds to a whole number of a column and returns what it was, while no other thread comes in between."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = element_pointer(builder, args[0], _INT64, args[1])
+        return builder.atomic_rmw("add", pointer, args[2], "monotonic")
+
+    return signature(types.intp, column, types.intp, types.intp), lower
+
+
 def referrer(cls: type, *, constant: bool) -> Any:
     """A function for machine code that takes `Directory.entries` of a `cls` and gives the reference to it."""
     kind = Reference(cls, constant)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from environment.physics.native.solve import INERTIA_ROWS
 from environment.physics.native.tables import Floats, Integers, Tables
+
+_CACHE_LINE_BYTES = 64
 
 
 class Work(NamedTuple):
@@ -59,6 +63,8 @@ class Work(NamedTuple):
     """(6 L) the dofs' part of the links' accelerations."""
     matrix: Floats
     """(9) scratch."""
+    finite: Floats
+    """(1) 1 where all numbers of the state are finite."""
     record: Floats
     """(S) the whole state."""
 
@@ -92,9 +98,19 @@ def workspace(tables: Tables, size: int, width: int) -> Work:
         "cosine": muscles,
         "change": 6 * links,
         "matrix": 9,
+        "finite": 1,
         "record": size,
     }
-    return Work(**{name: np.zeros((number, width)) for name, number in rows.items()})
+    return Work(**{name: _zeros(number, width) for name, number in rows.items()})
+
+
+def _zeros(*shape: int, dtype: type = np.float64) -> NDArray[Any]:
+    """An array that begins with a line of the processor's cache: a row of eight lanes is one, and no thread's
+    array shares one with another's."""
+    size = math.prod(shape)
+    room: NDArray[Any] = np.zeros(size + _CACHE_LINE_BYTES // 8, dtype)
+    start = -room.ctypes.data % _CACHE_LINE_BYTES // 8
+    return room[start : start + size].reshape(shape)
 
 
 class Run(NamedTuple):
@@ -133,19 +149,19 @@ def running(tables: Tables, stages: int, width: int) -> Run:
     muscles = len(tables.muscles.max_isometric_force_n)
     numbers = 2 * len(tables.skeleton.dof_link) + 2 * muscles
     return Run(
-        y=np.zeros((numbers, width)),
-        trial=np.zeros((numbers, width)),
-        slope=np.zeros((stages * numbers, width)),
-        excitation=np.zeros((muscles, width)),
-        step=np.zeros((1, width)),
-        error=np.zeros((1, width)),
-        accepted=np.zeros((1, width)),
-        preferred=np.zeros(width),
-        remaining=np.zeros(width),
-        body=np.zeros(width, np.int64),
-        status=np.zeros(width, np.int64),
-        fresh=np.zeros(width, np.int64),
-        evaluations=np.zeros(width, np.int64),
+        y=_zeros(numbers, width),
+        trial=_zeros(numbers, width),
+        slope=_zeros(stages * numbers, width),
+        excitation=_zeros(muscles, width),
+        step=_zeros(1, width),
+        error=_zeros(1, width),
+        accepted=_zeros(1, width),
+        preferred=_zeros(width),
+        remaining=_zeros(width),
+        body=_zeros(width, dtype=np.int64),
+        status=_zeros(width, dtype=np.int64),
+        fresh=_zeros(width, dtype=np.int64),
+        evaluations=_zeros(width, dtype=np.int64),
     )
 
 
@@ -161,7 +177,11 @@ class Bodies(NamedTuple):
     step_size_s: Floats
     """(bodies,) that the integrator would take next."""
     failed: Integers
-    """(bodies,) 1 where the last call could not finish."""
+    """(bodies,) 1 where the last call could not finish, or came to numbers that are not finite."""
+    asked: Integers
+    """(bodies,) numbers of the bodies that the present call is about."""
+    queue: Integers
+    """(2,) places in `asked` up to which bodies were taken: to move, and to describe."""
     evaluations: Integers
     """(bodies,) of the right-hand side so far."""
     state: Floats
@@ -178,6 +198,8 @@ def bodies(tables: Tables, number: int, size: int) -> Bodies:
         excitation=np.zeros((number, muscles)),
         step_size_s=np.zeros(number),
         failed=np.zeros(number, np.int64),
+        asked=np.zeros(number, np.int64),
+        queue=np.zeros(2, np.int64),
         evaluations=np.zeros(number, np.int64),
         state=np.zeros((number, size)),
     )

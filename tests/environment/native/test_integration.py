@@ -145,15 +145,20 @@ def fields(engine: Engine) -> tuple[NDArray[Any], ...]:
     return b.y, b.ydot, b.state, b.step_size_s, b.evaluations, b.failed
 
 
+def columns(engine: Engine) -> tuple[NDArray[Any], ...]:
+    """What an engine keeps of each body."""
+    return (*fields(engine), engine.bodies.excitation)
+
+
 def advance_alone(together: Engine, steps: int) -> Engine:
     """Each of the bodies in an engine of its own; returns an engine that holds their results."""
     alone = Engine(prosthetic(), together.settings)
     for i in range(together.number):
-        for mine, theirs in zip(alone.bodies, together.bodies, strict=True):
+        for mine, theirs in zip(columns(alone), columns(together), strict=True):
             mine[0] = theirs[i]
         for _ in range(steps):
             alone.advance(0.01)
-        for mine, theirs in zip(alone.bodies, together.bodies, strict=True):
+        for mine, theirs in zip(columns(alone), columns(together), strict=True):
             theirs[i] = mine[0]
     return together
 
