@@ -40,6 +40,7 @@ from agents.replay.contract import ReplayUnavailable
 from agents.stopping import StopFlag, stop_on_signals
 from agents.telemetry import Telemetry, set_up_logging
 from environment.config import PHYSICS
+from environment.physics.native.settings import METHODS
 from environment.physics.settings import INTEGRATORS
 
 log = logging.getLogger(__name__)
@@ -193,6 +194,10 @@ def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
         stored = session.replay.episodes_after(options.run, {})
         chosen = loop.select(stored, options.episodes, options.by, options.ids or ())
         reference = {name: getattr(options, name) for name in names}
+        if options.physics == "opensim":
+            # At osim-rl's 5e-5 the reference may be further off than what it judges.
+            reference["integrator"] = options.integrator or "RungeKuttaMerson"
+            reference["accuracy"] = options.accuracy or 1e-7
         found: list[loop.Divergence | loop.Refused] = []
         with closing(build_resimulator(session.config, session.run, **reference)) as resimulator:
             print(divergence.HEADER)
@@ -268,8 +273,8 @@ def _choose_episodes(added: argparse.ArgumentParser) -> None:
         which.add_argument(f"--{by}", dest="by", action="store_const", const=by, default="newest", help=f"those {of}")
     which.add_argument("--ids", type=int, nargs="+", metavar="ID", help="these episodes")
     added.add_argument("--physics", choices=PHYSICS, default="opensim", help="the reference (default: %(default)s)")
-    added.add_argument("--integrator", choices=INTEGRATORS, default="RungeKuttaMerson", help="default: %(default)s")
-    added.add_argument("--accuracy", type=float, default=5e-5, metavar="A", help="default: osim-rl's, %(default)s")
+    added.add_argument("--integrator", choices=(*INTEGRATORS, *METHODS), help="default on OpenSim: RungeKuttaMerson")
+    added.add_argument("--accuracy", type=float, metavar="A", help="default on OpenSim: 1e-7")
     added.add_argument("--stale-controls", action="store_true", help="with osim-rl's fault, as official scores have it")
     added.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
 

@@ -1,4 +1,4 @@
-"""What the environment needs of a simulator. Implementations: `opensim.py` (the reference)."""
+"""What the environment needs of a simulator. Implementations: `opensim.py`, the reference, and `native/`."""
 
 from __future__ import annotations
 

@@ -447,7 +447,7 @@ def test_opensim_repeats_a_stored_episode_to_the_stored_precision_and_another_se
     assert same["return_off"] < 1e-6
 
     tight = resimulated()
-    assert tight["reference_physics"] == "opensim/RungeKuttaMerson/5e-05/1ms"
+    assert tight["reference_physics"] == "opensim/RungeKuttaMerson/1e-07/1ms"
     assert ROUNDING_MM < tight["com_largest_mm"] < 10.0
     assert 1e-6 < tight["return_off"] < 0.02
     noted = [event["details"] for event in real_replay.events("walk", "resimulated")]

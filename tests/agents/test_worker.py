@@ -309,9 +309,7 @@ def test_a_real_worker_process_writes_an_episode_of_the_native_engine(
 @pytest.mark.mongo
 @pytest.mark.s3
 def test_sigterm_ends_a_worker_at_once_with_its_episode_aborted(real_run: MongoReplay, tmp_path: Path) -> None:
-    plain: dict[str, Any] = {
-        "environment": {"physics": "opensim", "integrator": "RungeKuttaMerson", "accuracy": 1e-7}
-    }
+    plain: dict[str, Any] = {"environment": {"physics": "opensim", "integrator": "RungeKuttaMerson", "accuracy": 1e-7}}
     create_run("slow", RunConfig.of(plain | {"replay": {"write_batch": 2}}), real_run)
     worker = agents("rollout", "--run", "slow", "--process", "worker-b")
     ends = time.monotonic() + 60

@@ -17,7 +17,7 @@ from environment.physics.settings import OpenSimSettings
         ({"task": "marathon"}, KeyError, "no task 'marathon'; there are prosthetics-round1"),
         ({"physics": "bullet"}, ValueError, "physics 'bullet' is unknown; there are native, opensim"),
         ({"integrator": "Euler"}, ValueError, "integrator 'Euler' is unknown to native; there are BogackiShampine32"),
-        ({"physics": "opensim", "integrator": "Euler"}, ValueError, "integrator 'Euler' is unknown; there are RungeKuttaM"),
+        ({"physics": "opensim", "integrator": "Euler"}, ValueError, "integrator 'Euler' is unknown; there are Runge"),
         ({"stale_controls": True}, ValueError, "stale_controls is osim-rl's fault of RungeKuttaMerson"),
         ({"accuracy": 0.1}, ValueError, "integrator accuracy 0.1 is outside"),
         ({"accuracy": 0.0}, ValueError, "integrator accuracy 0 is outside"),

@@ -1,1 +1,1 @@
-"""OpenSim's equations of motion compiled for this machine's processor. `engine.py` is the way in."""
+"""OpenSim's equations of motion compiled for this machine's processor. `physics.py` is one body, `batch.py` many."""

@@ -55,7 +55,7 @@ def _describe(zero, lanes, tables, bodies, run, work, skip, place, number):
         for entry in range(len(work.record)):
             bodies.state[body, entry] = work.record[entry, lane]
         if work.finite[0, lane] == 0.0:
-            bodies.failed[body] = 1
+            bodies.failed[body] = 3
 
 
 @inner

@@ -33,7 +33,7 @@ class NativeBatch:
         extra_columns: int = 0,
     ) -> None:
         """`extra_columns` are left free at the end of every row of `rows`, for a task's own numbers."""
-        self._engine = Engine(read_model(model), settings, number, threads)
+        self._engine = Engine(read_model(Path(model)), settings, number, threads)
         self._muscles = tuple(muscle.name for muscle in self._engine.model.muscles)
         self._steps = np.full(number, _NOT_STARTED)
         self.rows = np.zeros((number, self.layout.size + extra_columns))
@@ -183,8 +183,9 @@ class NativeBatch:
         for body in failed.tolist():
             bodies, step = self._engine.bodies, int(self._steps[body])
             self._steps[body] = _NOT_STARTED
+            reason = why(int(bodies.failed[body]), self.layout, bodies.state[body])
             self.errors[body] = SimulationError(
-                f"the native engine could not finish control step {step}: {why(self.layout, bodies.state[body])}",
+                f"the native engine could not finish control step {step}: {reason}",
                 state=self.states[body].copy(),
                 excitation=bodies.excitation[body].copy(),
             )

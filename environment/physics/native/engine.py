@@ -41,6 +41,7 @@ class Engine:
         self._method = Directory(method(settings, self.tables))
         self._bodies = Directory(self.bodies)
         self._lanes = lanes
+        self._closed = False
         self._scratch = [self._room(lanes) for _ in range(max(1, min(threads, number // lanes)))]
         self._pool = ThreadPoolExecutor(len(self._scratch), "bodies") if len(self._scratch) > 1 else None
 
@@ -67,6 +68,8 @@ class Engine:
         Args:
             which: Numbers of the bodies, each once; None is all. The others stay as they are.
         """
+        if self._closed:
+            raise RuntimeError("this simulator was closed; make another one")
         number = self.number if which is None else len(which)
         self.bodies.asked[:number] = np.arange(number) if which is None else which
         self.bodies.failed[self.bodies.asked[:number]] = 0
@@ -76,7 +79,8 @@ class Engine:
         self._work(number, 0.0)
 
     def close(self) -> None:
-        """Ends the threads."""
+        """Ends the threads; nothing can be moved any more."""
+        self._closed = True
         if self._pool is not None:
             self._pool.shutdown()
 

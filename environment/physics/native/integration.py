@@ -12,7 +12,7 @@ from environment.physics.native.jit import inner
 from environment.physics.native.lanes import absolute, fma, load, select, store
 from environment.physics.native.references import take
 
-RUNNING, DONE, FAILED = 0, 1, 2
+RUNNING, DONE, FAILED, EXHAUSTED = 0, 1, 2, 3
 _SAFETY, _EXPONENT, _LEAST_CHANGE, _MOST_CHANGE, _SMALLEST_STEP, _LARGEST_STEP, _MOST_EVALUATIONS = 0, 1, 2, 3, 4, 5, 6
 
 
@@ -68,7 +68,7 @@ def _give_back(bodies, run, lane):
     for row in range(len(run.y)):
         bodies.y[body, row] = run.y[row, lane]
     bodies.step_size_s[body] = run.preferred[lane]
-    bodies.failed[body] = 1 if run.status[lane] == FAILED else 0
+    bodies.failed[body] = max(0, run.status[lane] - DONE)
     bodies.evaluations[body] += run.evaluations[lane]
     run.evaluations[lane] = 0
 
@@ -163,7 +163,7 @@ def _judge(method, run, lane):
     elif shortest:
         run.status[lane] = FAILED
     if run.status[lane] == RUNNING and run.evaluations[lane] > control[_MOST_EVALUATIONS]:
-        run.status[lane] = FAILED
+        run.status[lane] = EXHAUSTED
 
 
 @inner

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 import os
+import pickle
 import shutil
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from filelock import FileLock
+
+log = logging.getLogger(__name__)
 
 _SOURCES = Path(__file__).parent
 _OWN = _SOURCES / "__pycache__"
@@ -32,9 +36,21 @@ def machine_code(name: str) -> ModuleType:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(folder)
         try:
-            return importlib.import_module(f"environment.physics.native.entry.{name}")
+            return _compiled(name, folder)
         finally:
             numba.config.CACHE_DIR = before
+
+
+def _compiled(name: str, folder: Path) -> ModuleType:
+    module = f"environment.physics.native.entry.{name}"
+    try:
+        return importlib.import_module(module)
+    except (pickle.UnpicklingError, EOFError, ValueError, KeyError):
+        # A file that a power cut or a full disk has damaged would else stop every later start.
+        log.warning("the machine code in %s is damaged; it is compiled again", folder)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        return importlib.import_module(module)
 
 
 def _folder() -> Path:
@@ -52,10 +68,8 @@ def _folder() -> Path:
             continue
         if os.access(folder, os.W_OK):
             return folder
-    raise OSError(
-        f"no place to keep machine code: {' and '.join(map(str, places))} can not be written; set NUMBA_CACHE_DIR to a "
-        "folder that can"
-    )
+    cure = "NUMBA_CACHE_DIR must name a folder that can" if asked else "set NUMBA_CACHE_DIR to a folder that can"
+    raise OSError(f"no place to keep machine code: {' and '.join(map(str, places))} can not be written; {cure}")
 
 
 def _remove_outdated(folder: Path) -> None:

@@ -77,8 +77,9 @@ PAIRS = {
 }
 
 
-# A hundred to a thousand are usual in a control step. A body that flies apart takes ever shorter steps without failing.
-_MOST_EVALUATIONS = 200_000
+# A hundred to a thousand are usual in a control step. A body that flies apart takes ever shorter steps without failing;
+# one that starts deep in the floor needs half a million.
+MOST_EVALUATIONS = 1_000_000
 
 
 def method(settings: NativeSettings, tables: Tables) -> Method:
@@ -99,7 +100,7 @@ def method(settings: NativeSettings, tables: Tables) -> Method:
         stage=stage,
         error=np.array(pair.error),
         scale=1.0 / allowed,
-        control=np.array([0.9, -0.5 / pair.order, least, most, 1e-8, 0.01, _MOST_EVALUATIONS]),
+        control=np.array([0.9, -0.5 / pair.order, least, most, 1e-8, 0.01, MOST_EVALUATIONS]),
         simbody=np.array([settings.stale_controls], np.int64),
         counts=np.array([coordinates, coordinates, 2 * muscles], float),
     )

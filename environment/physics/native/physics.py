@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from environment.osim_file import read_model
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
 from environment.physics.native.engine import Engine
+from environment.physics.native.methods import MOST_EVALUATIONS
 from environment.physics.native.settings import NativeSettings
 from environment.state import StateLayout
 from environment.timestep import CONTROL_STEP_S
@@ -23,7 +24,7 @@ class NativePhysics:
     """One body. The same excitations give the same states bit for bit, here and in a batch."""
 
     def __init__(self, model: Path, settings: NativeSettings = DEFAULT) -> None:
-        self._engine = Engine(read_model(model), settings)
+        self._engine = Engine(read_model(Path(model)), settings)
         self._muscles = tuple(muscle.name for muscle in self._engine.model.muscles)
         self._start = self._engine.start()
         self._step = -1
@@ -54,7 +55,7 @@ class NativePhysics:
         bodies = self._engine.bodies
         values = check_excitation(excitation, len(self._muscles))
         if self._step < 0:
-            raise RuntimeError("step before reset: the simulator has no state yet")
+            raise RuntimeError("step before reset: the simulator has no state yet, or failed in its last step")
         before = bodies.state[0].copy()
         bodies.excitation[0] = values
         self._engine.advance(CONTROL_STEP_S)
@@ -62,8 +63,9 @@ class NativePhysics:
         state: NDArray[np.float64] = bodies.state[0].copy()
         if bodies.failed[0]:
             step, self._step = self._step, -1
+            reason = why(int(bodies.failed[0]), self.layout, state)
             raise SimulationError(
-                f"the native engine could not finish control step {step}: {why(self.layout, state)}",
+                f"the native engine could not finish control step {step}: {reason}",
                 state=before,
                 excitation=values,
             )
@@ -101,10 +103,14 @@ class NativePhysics:
         self._step = -1
 
 
-def why(layout: StateLayout, state: NDArray[np.float64]) -> str:
-    """What is wrong with the state in which the integrator stopped."""
+def why(failed: int, layout: StateLayout, state: NDArray[np.float64]) -> str:
+    """What `Bodies.failed` means, and what is wrong with the state in which the integrator stopped."""
     bad = np.flatnonzero(~np.isfinite(state))
     if len(bad):
         return f"{layout.names[int(bad[0])]} is not finite"
     worst = int(np.argmax(np.abs(state)))
-    return f"no step was short enough; the largest number is {layout.names[worst]} = {state[worst]:.3g}"
+    reason = {
+        1: "no step was short enough",
+        2: f"it took more than {MOST_EVALUATIONS:,} evaluations (a looser accuracy may need fewer)",
+    }[failed]
+    return f"{reason}; the largest number is {layout.names[worst]} = {state[worst]:.3g}"

@@ -30,6 +30,13 @@ class Directory:
         self.arrays = arrays
         self.entries: NDArray[np.int64] = np.array(_entries(arrays), np.int64)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A copy would go on pointing at the original's memory.
+
+        Raises: TypeError, whenever it is copied or pickled.
+        """
+        raise TypeError("a native body can not be copied or pickled; make another one, and use snapshot and restore")
+
 
 def _check(arrays: Any) -> None:
     for (name, hint), value in zip(get_type_hints(type(arrays)).items(), arrays, strict=True):

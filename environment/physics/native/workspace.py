@@ -177,7 +177,8 @@ class Bodies(NamedTuple):
     step_size_s: Floats
     """(bodies,) that the integrator would take next."""
     failed: Integers
-    """(bodies,) 1 where the last call could not finish, or came to numbers that are not finite."""
+    """(bodies,) 0, or why the last call could not finish: 1 no step was short enough, 2 too many evaluations, 3 a
+    number is not finite."""
     asked: Integers
     """(bodies,) numbers of the bodies that the present call is about."""
     queue: Integers

@@ -52,7 +52,11 @@ def fidelity(quick: bool, references: Path) -> dict[str, Any]:
         rows.append(_episode_row("default", native_physics(_task_model(), tight=False), stored))
     beyond = [row["name"] for row in rows if not row["within"]]
     told = f"beyond their bounds: {', '.join(beyond)}" if beyond else "all within their bounds"
-    missing = f"; {wanted - len(stored)} reference episodes are missing" if len(stored) < wanted else ""
+    missing = ""
+    if len(stored) < wanted:
+        missing = (
+            f"; {wanted - len(stored)} of {wanted} episodes not compared: `python -m infra bench references` first"
+        )
     return {
         "bench": "fidelity",
         "about": f"Native against OpenSim: errors, and the bounds set for them; {told}{missing}.",
