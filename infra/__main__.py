@@ -130,6 +130,8 @@ def bench(options: argparse.Namespace) -> None:
     print(report.table(result))
     if options.json:
         report.save(result, options.json)
+    if not all(row.get("within", True) for row in result["rows"]):
+        raise SystemExit(1)
 
 
 def compass(options: argparse.Namespace) -> None:

@@ -110,3 +110,18 @@ def test_an_episode_is_played_until_the_fall_and_again_the_same() -> None:
     assert (first.rewards == again.rewards).all()
     assert first.mass_center_m[-1, 1] < first.mass_center_m[0, 1] - 0.2
     assert REFERENCE.accuracy < 1e-6
+
+
+def test_a_benchmark_with_a_bound_exceeded_ends_with_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from infra import __main__ as cli
+
+    good, bad = a_result(), a_result()
+    good["rows"][0]["within"], bad["rows"][0]["within"] = True, False
+    monkeypatch.setitem(cli._BENCHES, "fidelity", lambda quick: good)
+    cli.bench(cli._parser().parse_args(["bench", "fidelity"]))
+    monkeypatch.setitem(cli._BENCHES, "fidelity", lambda quick: bad)
+    with pytest.raises(SystemExit, match="1"):
+        cli.bench(cli._parser().parse_args(["bench", "fidelity"]))
+    assert "demo" in capsys.readouterr().out
