@@ -149,3 +149,21 @@ def test_of_several_that_start_at_once_without_any_code_one_compiles(tmp_path: P
     assert len(folders) == 1
     assert folders[0].name.startswith("machine-code-")
     assert list(folders[0].rglob("*.nbc"))
+
+
+@pytest.mark.slow
+def test_damaged_machine_code_is_compiled_again(tmp_path: Path) -> None:
+    code = "from environment.physics.native.machine_code import machine_code as m; print(m('settle').settle)"
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def start() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=False)
+
+    assert start().returncode == 0
+    for kind in ("nbi", "nbc"):
+        (file,) = tmp_path.rglob(f"*.{kind}")
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        again = start()
+        assert again.returncode == 0, again.stderr
+        assert "is damaged" in again.stderr
+        assert "is damaged" not in start().stderr
