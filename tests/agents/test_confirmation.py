@@ -23,7 +23,6 @@ from agents.replay.contract import Run
 from agents.replay.memory import MemoryReplay
 from agents.scoring import Scorer, score_published
 from agents.telemetry import read_statuses
-from environment.config import PHYSICS
 from environment.physics.contract import Physics
 from environment.prosthetics import ProstheticsEnv
 from tests.fakes import FakePhysics
@@ -320,7 +319,6 @@ def test_nothing_is_confirmed_where_scores_are_made_on_the_reference_already() -
 
 
 @pytest.mark.opensim
-@pytest.mark.skipif("native" not in PHYSICS, reason="there is no second engine yet")
 def test_scores_of_the_native_engine_are_confirmed_on_opensim_and_official_ones_are_opensim_s() -> None:
     config = RunConfig.of({"environment": {"physics": "native", "shaping": {"lean": 0.5}, "max_steps": 30}})
     environment = ProstheticsEnv(config.environment)

@@ -157,13 +157,14 @@ def test_damaged_machine_code_is_compiled_again(tmp_path: Path) -> None:
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
 
     def start() -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=False)
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
 
-    assert start().returncode == 0
+    assert not start().returncode
     for kind in ("nbi", "nbc"):
         (file,) = tmp_path.rglob(f"*.{kind}")
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         again = start()
-        assert again.returncode == 0, again.stderr
+        assert not again.returncode, again.stderr
         assert "is damaged" in again.stderr
         assert "is damaged" not in start().stderr
