@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
 from environment.physics.models import file_sha256
+from environment.physics.opensim_libraries import load_libraries_first
 from environment.physics.opensim_locked import weld_locked
 from environment.physics.opensim_reader import StateReader, WeldedReader
 from environment.physics.settings import OpenSimSettings
 from environment.state import StateLayout
 from environment.timestep import CONTROL_STEP_S
 
+load_libraries_first()
 with warnings.catch_warnings():
     # SWIG's generated classes have no __module__, which Python 3.11 and later deprecate.
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -2,7 +2,8 @@
 
 Two things are changed, neither of them physics: a muscle's control is prescribed by its path (4.6 throws on an
 integer), and the integrator can be chosen. The class-level `maxforces` list is emptied, or it grows with every
-environment. What it does per step (storage on, its dictionary of the state) is left as it is.
+environment. What it does per step (storage on, its dictionary of the state) is left as it is, and OpenSim is imported
+as osim-rl imports it, without `environment.physics.opensim_libraries`: to be measured it needs a process of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ import io
 import warnings
 from typing import Any
 
-# First, so that OpenSim is loaded without its deprecation warnings and keeps quiet.
-import environment.physics.opensim  # noqa: F401
-
 with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
     # osim-rl imports the retired gym, which says so on stderr and uses names that numpy deprecates.
     warnings.simplefilter("ignore")
@@ -23,6 +21,8 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
 __all__ = ["osim_rl", "osim_rl_environment"]
 
 opensim: Any = osim_rl.opensim
+# Without this every reset prints.
+opensim.Logger.setLevelString("off")
 
 
 class _Model(osim_rl.OsimModel):  # type: ignore[misc]

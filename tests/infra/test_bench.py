@@ -12,8 +12,9 @@ import pytest
 
 from environment.physics.settings import OpenSimSettings
 from infra.bench.machine import machine
+from infra.bench.players import PEER, Played, actions, in_turns, ours
 from infra.bench.report import save, table
-from infra.bench.simulator import PEER, REFERENCE, Played, actions, compare, measure, ours
+from infra.bench.simulator import REFERENCE, compare, measure
 
 
 def straight(length: int, *, off_m: float = 0.0, reward: float = 10.0, seconds: float = 1.0) -> Played:
@@ -98,13 +99,12 @@ def test_the_tighter_the_closer_and_osim_rl_equals_us_at_its_own_settings() -> N
     assert peer.return_error_percent == pytest.approx(same.return_error_percent, abs=1e-6)
     assert 0 < same.error_mm < 0.5 * fast.error_mm
     assert {one.steps for one in (peer, same, fast)} == {25}
-    assert fast.steps_per_s > 1.5 * peer.steps_per_s
 
 
 @pytest.mark.opensim
 def test_an_episode_is_played_until_the_fall_and_again_the_same() -> None:
     fast = ours(OpenSimSettings("SemiExplicitEuler2", 1e-2))
-    first, again = fast(1, 300), fast(1, 300)
+    (first,), (again,) = in_turns([fast], 1, 300), in_turns([fast], 1, 300)
     assert 50 < len(first.rewards) < 150
     assert (first.mass_center_m == again.mass_center_m).all()
     assert (first.rewards == again.rewards).all()
