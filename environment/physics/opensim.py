@@ -37,7 +37,7 @@ with warnings.catch_warnings():
 opensim.Logger.setLevelString("off")
 
 FAST = OpenSimSettings()
-"""For rollouts: over four times as fast as osim-rl. Over a fall the centre of mass stays within a millimetre of the
+"""For rollouts: five to six times as fast as osim-rl. Over a fall the centre of mass stays within a millimetre of the
 tight solution for most steps, and within some centimetres close to the impact, where small differences grow fast. The
 return is off by 0.2% in the median fall and by some per cent in a few."""
 OFFICIAL = OpenSimSettings("RungeKuttaMerson", 5e-5, stale_controls=True)

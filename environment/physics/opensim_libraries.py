@@ -1,4 +1,4 @@
-"""Loads OpenSim's C++ libraries before its Python modules, which makes OpenSim 1.3 to 1.6 times as fast on Linux.
+"""Loads OpenSim's C++ libraries before its Python modules, which makes OpenSim about 1.3 times as fast on Linux.
 
 An inline function that the compiler did not inline exists in every library that uses it, and the dynamic linker takes
 the first it finds, beginning with the file that was asked for. When Python imports `opensim`, that file is
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 _UPPERMOST = "libosimMoco.so"
-"""Of OpenSim's libraries: it needs all the others."""
+"""Of OpenSim's libraries: it needs all that simulate."""
 
 
 def load_libraries_first() -> bool:
