@@ -19,9 +19,12 @@ from agents.connections import Connections
 from agents.ddpg import build_algorithm, build_config
 from agents.learner import Learner
 from agents.policy import PolicyContract
-from agents.replay.contract import Replay, Run
+from agents.replay.contract import Replay, Run, Timesteps
+from agents.replay.derivation import Derivation
 from agents.replay.mirror import Mirror
 from agents.replay.mongo import MongoReplay
+from agents.replay.ring import Ring, bytes_needed
+from agents.replay.sampling import build_sampler
 from agents.resimulation import Resimulator
 from environment import targets
 from environment.config import EnvironmentConfig
@@ -123,10 +126,10 @@ def evaluation_environment(config: RunConfig, run: Run) -> ProstheticsEnv:
 
 def confirming_environment(config: RunConfig, run: Run) -> ProstheticsEnv | None:
     """The same on the physics that decides what is best; None where `evaluation_environment` is on it already."""
-    scored, reference = _scored(config), config.evaluation.confirm_physics
-    if scored.physics == reference:
+    scored, evaluation = _scored(config), config.evaluation
+    if scored.physics == evaluation.confirm_physics:
         return None
-    return build_environment(scored.on(reference), run)
+    return build_environment(evaluation.confirming(scored), run)
 
 
 def _scored(config: RunConfig) -> EnvironmentConfig:
@@ -149,29 +152,36 @@ def build_resimulator(config: RunConfig, run: Run, **physics: Any) -> Resimulato
 
 def build_mirror(config: RunConfig, run: Run) -> Mirror:
     """The learner's memory. Raises: MemoryError with the figures when it does not fit."""
+    derive, replay = build_derivation(config, run), config.replay
+    sizes = (replay.capacity_timesteps, derive.observation_size, derive.action_size, replay.mirror_floats)
+    log.info("the mirror takes up to %.2f GB for %d decisions", bytes_needed(*sizes) / 1e9, replay.capacity_timesteps)
+    ring = Ring(*sizes)
+    return Mirror(ring, derive, build_sampler(replay.sampling.name, replay.sampling.settings, ring))
+
+
+def build_derivation(config: RunConfig, run: Run) -> Derivation:
+    """What is learned from, of the states that a run stores."""
     layout = layout_of(run)
     observe: Observation = observation(config.environment.observation, layout)
     target = layout.where(TARGET_VELOCITY)
     scale, offset = config.learner.reward_scale, config.learner.reward_offset
 
-    def target_age(states: NDArray[np.float32]) -> NDArray[np.float32]:
-        return targets.age_s(states[:, target])
+    def target_age(states: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.float32]:
+        return targets.age_s(states[:, target], first)
 
-    def training_reward(reward: NDArray[np.float64]) -> NDArray[np.float64]:
-        return scale * (reward + offset)
+    def training_reward(steps: Timesteps) -> NDArray[np.float64]:
+        return scale * (steps.reward + offset)
 
-    size = Mirror.bytes_needed(config.replay.capacity_timesteps, layout.size, len(run.action_names))
-    log.info("the mirror takes up to %.2f GB for %d timesteps", size / 1e9, config.replay.capacity_timesteps)
-    return Mirror(
-        capacity_timesteps=config.replay.capacity_timesteps,
+    return Derivation(
         state_size=layout.size,
         action_size=len(run.action_names),
-        gamma=config.replay.gamma,
-        n_step=config.replay.n_step,
-        history=observe.history,
         observe=observe,
+        observation_size=len(observe.names),
+        history=observe.history,
         target_age=target_age,
         training_reward=training_reward,
+        gamma=config.replay.gamma,
+        n_step=config.replay.n_step,
     )
 
 

@@ -23,9 +23,28 @@ from typing import Any
 from agents.ddpg import CONFIGS
 from agents.exploration import ExplorationConfig
 from agents.plain import ConfigError, from_plain, to_plain, with_settings
-from environment.config import PHYSICS, EnvironmentConfig
+from agents.replay.ring import FLOATS
+from agents.replay.sampling import SAMPLERS
+from environment.arguments import is_whole
+from environment.config import OSIM_RL_ACCURACY, OSIM_RL_INTEGRATOR, PHYSICS, EnvironmentConfig
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingChoice:
+    """A way to sample of `agents/replay/sampling/`, and the settings of it that differ from its defaults."""
+
+    name: str = "uniform"
+    """`uniform`, `prioritised`, `recency` or `policy_age`."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """E.g. `{alpha = 0.7}`; its class lists them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", to_plain(self.settings))
+        if self.name not in SAMPLERS:
+            raise ValueError(f"sampling is {self.name!r}, needed one of {', '.join(SAMPLERS)}")
+        from_plain(SAMPLERS[self.name][1], self.settings, "settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +54,12 @@ class ReplayConfig:
     explore_timesteps: int = 25_000
     """Random timesteps before the first update; the learner waits for them."""
     capacity_timesteps: int = 1_000_000
-    """Timesteps in the learner's mirror; the oldest episodes leave first. The database keeps all."""
+    """Room in the learner's mirror: so many decisions, ends of episodes included; the oldest episodes leave first. Of
+    actions that are held it reaches further back than so many timesteps. The database keeps all."""
+    mirror_floats: str = "float32"
+    """Of the observations in the mirror; `float16` halves its memory and costs about three digits."""
+    sampling: SamplingChoice = field(default_factory=SamplingChoice)
+    """Which decisions the learner sees more often."""
     write_batch: int = 150
     """Timesteps that go to the database in one write."""
     n_step: int = 1
@@ -51,6 +75,8 @@ class ReplayConfig:
                 f"explore_timesteps={self.explore_timesteps} must be in 1..{self.capacity_timesteps} "
                 "(capacity_timesteps); the learner would wait forever"
             )
+        if self.mirror_floats not in FLOATS:
+            raise ValueError(f"mirror_floats={self.mirror_floats!r} is unknown; there are {', '.join(FLOATS)}")
         if self.write_batch < 1 or self.n_step < 1:
             raise ValueError(f"write_batch={self.write_batch} and n_step={self.n_step} must be at least 1")
         if not 0.0 <= self.gamma < 1.0:
@@ -108,6 +134,8 @@ class LearnerConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not self.publish_seconds > 0 or (self.publish_updates is not None and self.publish_updates < 1):
             raise ValueError("publish_seconds and publish_updates must be positive; no worker would ever see a policy")
+        if not is_whole(self.seed) or self.seed < 0:
+            raise ValueError(f"seed={self.seed!r} must be a whole number from 0")
         if not math.isfinite(self.reward_offset):
             raise ValueError(f"reward_offset={self.reward_offset} must be a finite number")
         if not 0 < self.reward_scale < math.inf:
@@ -133,18 +161,31 @@ class EvaluationConfig:
     confirm_physics: str = "opensim"
     """A version that beats the best so far is played again on this physics, whose scores alone decide what is best.
     Nothing is played twice where versions are scored on it anyway."""
+    confirm_integrator: str | None = None
+    confirm_accuracy: float | None = None
+    """How that physics integrates. None on OpenSim is as tightly as osim-rl does: at the setting for fast rollouts a
+    chaotic body's error would decide as well. None on another physics is its default."""
     confirm_episodes: int = 3
-    """Of the seeds, from the first, those that confirm. 1,000 steps take OpenSim some 15 seconds."""
+    """Of the seeds, from the first, those that confirm. CONFIRM_COST"""
 
     def __post_init__(self) -> None:
         if self.confirm_physics not in PHYSICS:
             raise ValueError(f"confirm_physics={self.confirm_physics!r} is unknown; there are {', '.join(PHYSICS)}")
+        self.confirming(EnvironmentConfig())
         if self.confirm_episodes < 1:
             raise ValueError(f"confirm_episodes={self.confirm_episodes} must be at least 1; nothing would ever be best")
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError(f"evaluation seeds {list(self.seeds)} must be different ones, at least one")
-        if not all(0 <= seed < 2**32 for seed in self.seeds):
-            raise ValueError(f"evaluation seeds {list(self.seeds)} must be in 0..{2**32 - 1}")
+        if not all(is_whole(seed) and 0 <= seed < 2**32 for seed in self.seeds):
+            raise ValueError(f"evaluation seeds {list(self.seeds)} must be whole numbers in 0..{2**32 - 1}")
+
+    def confirming(self, scored: EnvironmentConfig) -> EnvironmentConfig:
+        """The environment `scored` on the physics that confirms."""
+        integrator, accuracy = self.confirm_integrator, self.confirm_accuracy
+        if self.confirm_physics == "opensim":
+            integrator = OSIM_RL_INTEGRATOR if integrator is None else integrator
+            accuracy = OSIM_RL_ACCURACY if accuracy is None else accuracy
+        return scored.on(self.confirm_physics, integrator, accuracy)
 
 
 @dataclass(frozen=True, kw_only=True)

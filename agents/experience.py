@@ -32,6 +32,8 @@ class Batch:
     """(B,) version of the policy that acted."""
     weight: Float32
     """(B,) importance weight, 1 when sampling is uniform."""
+    number: NDArray[np.int64] | None = None
+    """(B,) by which the mirror knows them: new priorities are told by it. None for a batch from elsewhere."""
 
     def __post_init__(self) -> None:
         size = len(self.reward)

@@ -89,7 +89,10 @@ class Learner:
         batch = self.mirror.sample(self.config.learner.batch_size, self._generator)
         self.normaliser.update(batch.observation)
         ages = int(batch.policy_version.max()) - batch.policy_version
-        return self.algorithm.update(self._normalised(batch)) | {"sample/age_versions": float(ages.mean())}
+        metrics = self.algorithm.update(self._normalised(batch))
+        if batch.number is not None:
+            self.mirror.learned(batch.number, self.algorithm.td_error)
+        return metrics | {"sample/age_versions": float(ages.mean())}
 
     def policy(self) -> Blob:
         """What an actor needs to act as the network would now."""

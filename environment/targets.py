@@ -70,13 +70,18 @@ def _draw_change(draws: random.Random, largest: float) -> float:
     return draws.choice([-1, 1]) * draws.uniform(-largest, largest)
 
 
-def age_s(targets: NDArray[np.floating]) -> NDArray[np.float32]:
+def age_s(targets: NDArray[np.floating], first: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
     """Seconds since the target last changed, for each row of an episode's (T+1, 3) targets.
 
     The reset counts as a change: (T+1,) float32, 0 at row 0 and at every row whose target differs from the row before.
+
+    Args:
+        first: (E,) rows where episodes begin, when `targets` are those of several, one after the other.
     """
     rows = np.arange(len(targets))
     changed = np.ones(len(targets), dtype=bool)
     changed[1:] = (targets[1:] != targets[:-1]).any(axis=1)
+    if first is not None:
+        changed[first] = True
     last_change = np.maximum.accumulate(np.where(changed, rows, 0))
     return ((rows - last_change) * CONTROL_STEP_S).astype(np.float32)

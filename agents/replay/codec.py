@@ -11,7 +11,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import EpisodeTimesteps, timestep_id
+from agents.replay.contract import timestep_id
 from environment.timestep import TimeStep
 
 Rows = NDArray[np.void]
@@ -102,20 +102,6 @@ class TimestepCodec:
                     "edited or written by other code"
                 )
         return rows
-
-    def columns(self, episode: int, rows: Rows) -> EpisodeTimesteps:
-        """Copies an episode's rows, sorted by step, into columns."""
-        return EpisodeTimesteps(
-            episode=episode,
-            state=np.ascontiguousarray(rows["state"]),
-            excitation=np.ascontiguousarray(rows["action"]),
-            policy_action=np.ascontiguousarray(rows["policy_action"]),
-            decision=np.ascontiguousarray(rows["decision"]),
-            reward=np.ascontiguousarray(rows["reward"]),
-            terminated=np.ascontiguousarray(rows["terminated"]),
-            truncated=np.ascontiguousarray(rows["truncated"]),
-            policy_version=np.ascontiguousarray(rows["policy_version"]),
-        )
 
 
 def documents(rows: Rows) -> list[bytes]:

@@ -9,7 +9,7 @@ restarted worker can never mix its timesteps with those of its former life, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -133,6 +133,36 @@ class EpisodeTimesteps:
 
 
 @dataclass(frozen=True, slots=True)
+class Timesteps:
+    """All R timesteps of E episodes as columns, one episode after the other; views of the bytes that were read."""
+
+    episodes: Sequence[Episode]
+    """(E,) by id."""
+    first: NDArray[np.int64]
+    """(E,) row of each episode's reset state."""
+    state: NDArray[np.float32]
+    """(R, S)"""
+    excitation: NDArray[np.float32]
+    """(R, M)"""
+    policy_action: NDArray[np.float32]
+    """(R, M)"""
+    decision: NDArray[np.bool_]
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    policy_version: NDArray[np.int64]
+
+    def episode(self, number: int) -> EpisodeTimesteps:
+        """A copy of the columns of one of them."""
+        rows = slice(int(self.first[number]), int(self.first[number]) + self.episodes[number].length + 1)
+        columns = {name: np.ascontiguousarray(getattr(self, name)[rows]) for name in _COLUMNS}
+        return EpisodeTimesteps(episode=self.episodes[number].id, **columns)
+
+
+_COLUMNS = tuple(field.name for field in fields(EpisodeTimesteps) if field.name != "episode")
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Documents of one run in the four collections."""
 
@@ -216,9 +246,14 @@ class Replay(Protocol):
         """Raises: LookupError when the log has gaps: says which steps are missing."""
 
     def timesteps_of(self, episodes: Sequence[Episode]) -> Sequence[EpisodeTimesteps]:
-        """Those of many episodes, in the order asked; neighbours in the log are read in one go.
+        """Those of many episodes, in the order asked."""
+
+    def read(self, episodes: Sequence[Episode]) -> Timesteps:
+        """Those of some episodes of one run, by id; neighbours in the log are read in one go.
 
         All of them are in memory at once: ask for some ten thousand timesteps at a time.
+
+        Raises: LookupError when the log has gaps: says which steps are missing.
         """
 
     def event(self, run: str, process: str, kind: str, **details: Any) -> None:

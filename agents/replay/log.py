@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.replay.codec import TimestepCodec
-from agents.replay.contract import STEP_BITS, Episode, EpisodeTimesteps, Replay, Run, timestep_id
+from agents.replay.contract import STEP_BITS, Episode, EpisodeTimesteps, Replay, Run, Timesteps, timestep_id
 from agents.replay.documents import plain, run_document, run_of, utc_now
 from agents.replay.recovery import close_open_episodes
 from agents.replay.storage import Storage
@@ -66,21 +67,41 @@ class Log(Storage, Replay):
         self.insert_event({"run": run, "process": process, "kind": kind, "time": utc_now(), "details": plain(details)})
 
     def timesteps(self, episode: Episode) -> EpisodeTimesteps:
-        return self.timesteps_of([episode])[0]
+        return self.read([episode]).episode(0)
 
     def timesteps_of(self, episodes: Sequence[Episode]) -> Sequence[EpisodeTimesteps]:
-        found: dict[int, EpisodeTimesteps] = {}
-        for group in _neighbours(episodes):
-            codec = self._codec(group[0].run)
-            first, last = timestep_id(group[0].id, 0), timestep_id(group[-1].id, group[-1].length)
-            rows = codec.read(self.read_timesteps(first, last))
-            ids = np.ascontiguousarray(rows["_id"])
-            for episode in group:
-                ends = timestep_id(episode.id, 0), timestep_id(episode.id, episode.length)
-                start, stop = int(np.searchsorted(ids, ends[0])), int(np.searchsorted(ids, ends[1], side="right"))
-                _refuse_gaps(episode, ids[start:stop])
-                found[episode.id] = codec.columns(episode.id, rows[start:stop])
-        return [found[episode.id] for episode in episodes]
+        if not episodes:
+            return []
+        found = self.read(episodes)
+        places = {episode.id: number for number, episode in enumerate(found.episodes)}
+        return [found.episode(places[episode.id]) for episode in episodes]
+
+    def read(self, episodes: Sequence[Episode]) -> Timesteps:
+        ordered = sorted(episodes, key=lambda episode: episode.id)
+        (run,) = {episode.run for episode in ordered}
+        parts = [
+            self.read_timesteps(timestep_id(group[0].id, 0), timestep_id(group[-1].id, group[-1].length))
+            for group in _neighbours(ordered)
+        ]
+        rows = self._codec(run).read(parts[0] if len(parts) == 1 else b"".join(parts))
+        lengths = np.array([episode.length + 1 for episode in ordered])
+        first = np.cumsum(lengths) - lengths
+        ids = np.repeat([timestep_id(episode.id, 0) for episode in ordered], lengths)
+        ids += np.arange(len(ids)) - np.repeat(first, lengths)
+        if not np.array_equal(rows["_id"], ids):
+            rows = rows[_places(ordered, rows["_id"], ids)]
+        return Timesteps(
+            episodes=ordered,
+            first=first,
+            state=rows["state"],
+            excitation=rows["action"],
+            policy_action=rows["policy_action"],
+            decision=rows["decision"],
+            reward=rows["reward"],
+            terminated=rows["terminated"],
+            truncated=rows["truncated"],
+            policy_version=rows["policy_version"],
+        )
 
     def _codec(self, run: str) -> TimestepCodec:
         if run not in self._codecs:
@@ -101,13 +122,19 @@ def _neighbours(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
         yield group
 
 
-def _refuse_gaps(episode: Episode, ids: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-    if len(ids) == episode.length + 1:
-        return
-    there = set((ids & ((1 << STEP_BITS) - 1)).tolist())
-    missing = [step for step in range(episode.length + 1) if step not in there]
-    shown = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
+def _places(episodes: Sequence[Episode], found: NDArray[np.int64], needed: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where the `needed` timesteps lie among those `found`, which hold others as well: what a late write left.
+
+    Raises: LookupError naming the first episode that lacks some.
+    """
+    places = np.minimum(np.searchsorted(found, needed), len(found) - 1)
+    missing = needed[found[places] != needed] if len(found) else needed
+    if len(missing) == 0:
+        return places
+    (episode,) = (one for one in episodes if one.id == missing[0] >> STEP_BITS)
+    steps = (missing[missing >> STEP_BITS == episode.id] & ((1 << STEP_BITS) - 1)).tolist()
+    shown = ", ".join(map(str, steps[:10])) + (", …" if len(steps) > 10 else "")
     raise LookupError(
-        f"episode {episode.id} of run {episode.run!r}: found {len(ids)} timesteps, needed {episode.length + 1}; "
-        f"missing steps {shown}; likely timesteps were deleted by hand"
+        f"episode {episode.id} of run {episode.run!r}: found {episode.length + 1 - len(steps)} timesteps, needed "
+        f"{episode.length + 1}; missing steps {shown}; likely timesteps were deleted by hand"
     )

@@ -1,4 +1,4 @@
-"""From timesteps to per-decision, n-step transitions. Pure functions of one episode.
+"""From timesteps to per-decision, n-step transitions. Pure functions of whole episodes, any number at a time.
 
 An action is chosen at row i (the observation it was chosen from) and stored in row i+1, the first step it led to; it
 is held until the next decision. Gamma is per 10 ms control step, so that holding actions longer does not change how
@@ -12,68 +12,71 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True, slots=True)
-class HeldActions:
-    """The K decisions of an episode, in order."""
-
-    start: NDArray[np.int64]
-    """(K,) row each was taken at: row i where `decision[i+1]`."""
-    stop: NDArray[np.int64]
-    """(K,) row where its action ended: the next decision's, or the last row."""
-    reward: NDArray[np.float64]
-    """(K,) sum over rows j in start+1..stop of gamma**(j - start - 1) * reward[j]."""
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """One per decision: from it to the n-th next, or to the last row."""
+    """One per decision: from it to the n-th next, or to the episode's last row."""
 
-    start: NDArray[np.int64]
-    """(K,)"""
-    stop: NDArray[np.int64]
+    episode: Integers
+    """(K,) which of the episodes it belongs to, ascending."""
+    start: Integers
+    """(K,) row i where `decision[i+1]`, ascending."""
+    stop: Integers
     """(K,) row to bootstrap from."""
-    reward: NDArray[np.float64]
+    reward: Floats
     """(K,) rewards of rows start+1..stop, discounted by gamma per control step since `start`."""
-    discount: NDArray[np.float64]
+    discount: Floats
     """(K,) gamma**(stop - start); 0 where `stop` is the last row of a terminated episode."""
 
 
-def held_actions(reward: NDArray[np.float64], decision: NDArray[np.bool_], gamma: float) -> HeldActions:
-    """Joins the control steps of each held action.
+def transitions(
+    reward: Floats,
+    decision: NDArray[np.bool_],
+    first: Integers,
+    terminated: NDArray[np.bool_],
+    *,
+    gamma: float,
+    n: int,
+) -> Transitions:
+    """Those of E episodes that lie one after the other, R rows together.
 
     Args:
-        reward: (T+1,) of arriving at each row.
-        decision: (T+1,) whether the action that led to a row was chosen for it.
+        reward: (R,) of arriving at each row.
+        decision: (R,) whether the action that led to a row was chosen for it; False at every first row.
+        first: (E,) each episode's first row, ascending, from 0.
+        terminated: (E,) whether the episode's last row has no future. A time limit or a stop from outside has one.
         gamma: in [0, 1], per control step.
+        n: decisions, at least 1; fewer are covered where the episode ends before.
     """
     start = np.flatnonzero(decision[1:]).astype(np.int64)
-    if len(start) == 0:
-        return HeldActions(start, start, np.empty(0))
-    last = len(reward) - 1
-    stop = np.append(start[1:], last)
-    rows = np.arange(start[0], last)
-    since = rows - np.repeat(start, stop - start)
-    held = np.add.reduceat(gamma**since * reward[start[0] + 1 :], start - start[0])
-    return HeldActions(start, stop, held)
-
-
-def n_step(held: HeldActions, *, terminated: bool, gamma: float, n: int) -> Transitions:
-    """Sums over n decisions, fewer where the episode ends before.
-
-    Args:
-        terminated: whether the episode's last row has no future. A time limit or a stop from outside has one.
-        n: decisions, at least 1.
-    """
-    count = len(held.start)
-    reward = np.zeros(count)
+    episode = np.searchsorted(first, start, side="right") - 1
+    count = len(start)
+    last_row = np.append(first[1:], len(reward))[episode] - 1
+    held_until = np.minimum(np.append(start[1:], len(reward)), last_row)
+    held_reward = _held(reward, start, held_until, gamma)
+    total = np.zeros(count)
     for ahead in range(min(n, count)):
-        covered = count - ahead
-        steps = held.start[ahead:] - held.start[:covered]
-        reward[:covered] += gamma**steps * held.reward[ahead:]
-    final = np.minimum(np.arange(count) + n - 1, count - 1)
-    stop = held.stop[final]
-    discount = gamma ** (stop - held.start).astype(np.float64)
-    if terminated:
-        discount[final == count - 1] = 0.0
-    return Transitions(held.start, stop, reward, discount)
+        here, there = slice(0, count - ahead), slice(ahead, count)
+        same = episode[here] == episode[there]
+        total[here] += same * gamma ** (same * (start[there] - start[here])) * held_reward[there]
+    last_decision = np.searchsorted(episode, episode, side="right") - 1
+    final = np.minimum(np.arange(count) + n - 1, last_decision)
+    stop = held_until[final]
+    discount = gamma ** (stop - start).astype(np.float64)
+    discount[terminated[episode] & (final == last_decision)] = 0.0
+    return Transitions(episode, start, stop, total, discount)
+
+
+def _held(reward: Floats, start: Integers, stop: Integers, gamma: float) -> Floats:
+    """(K,) sums over rows j in start+1..stop of gamma**(j - start - 1) * reward[j]."""
+    if len(start) == 0:
+        return np.empty(0)
+    lengths = stop - start
+    begins = np.cumsum(lengths) - lengths
+    since = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
+    rows = np.repeat(start + 1, lengths) + since
+    held: Floats = np.add.reduceat(gamma**since * reward[rows], begins)
+    return held

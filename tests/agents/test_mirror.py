@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from agents.experience import Batch
 from agents.replay.contract import Episode, EpisodeStart, EpisodeTimesteps
+from agents.replay.derivation import Derivation
 from agents.replay.memory import MemoryReplay
 from agents.replay.mirror import Mirror
-from agents.replay.nstep import held_actions, n_step
+from agents.replay.nstep import transitions
+from agents.replay.ring import Ring, bytes_needed
+from agents.replay.sampling import build_sampler
 from tests.contracts.replay_samples import ACTION_SIZE, STATE_SIZE, sample_episode, sample_run, write_episode
 
 GAMMA = 0.9
@@ -29,22 +32,35 @@ def whole_window(window: Float32, target_age_s: Float32) -> Float32:
     return np.concatenate([window.reshape(len(window), -1), target_age_s[:, None]], axis=1)
 
 
-def row_age(states: Float32) -> Float32:
-    return (np.arange(len(states)) / 100).astype(np.float32)
+def row_age(states: Float32, first: NDArray[np.int64]) -> Float32:
+    rows = np.arange(len(states))
+    return ((rows - first[np.searchsorted(first, rows, side="right") - 1]) / 100).astype(np.float32)
 
 
-def make_mirror(capacity: int = 100, **changes: Any) -> Mirror:
-    values: dict[str, Any] = {
-        "capacity_timesteps": capacity,
-        "state_size": STATE_SIZE,
-        "action_size": ACTION_SIZE,
-        "gamma": GAMMA,
-        "n_step": 3,
-        "history": 2,
-        "observe": whole_window,
-        "target_age": row_age,
-    }
-    return Mirror(**(values | changes))
+def make_mirror(
+    capacity: int = 100,
+    *,
+    sampling: str = "uniform",
+    settings: dict[str, Any] | None = None,
+    floats: str = "float32",
+    state_size: int = STATE_SIZE,
+    history: int = 2,
+    n_step: int = 3,
+    gamma: float = GAMMA,
+) -> Mirror:
+    derive = Derivation(
+        state_size=state_size,
+        action_size=ACTION_SIZE,
+        observe=whole_window,
+        observation_size=state_size * (history + 1) + 1,
+        history=history,
+        target_age=row_age,
+        training_reward=lambda steps: steps.reward,
+        gamma=gamma,
+        n_step=n_step,
+    )
+    ring = Ring(capacity, derive.observation_size, ACTION_SIZE, floats)
+    return Mirror(ring, derive, build_sampler(sampling, settings or {}, ring))
 
 
 @pytest.fixture
@@ -56,8 +72,7 @@ def replay() -> MemoryReplay:
 
 def _expected(data: EpisodeTimesteps, *, history: int, n: int) -> Drawn:
     """What each decision of an episode must look like when drawn, by its observation's bytes."""
-    held = held_actions(data.reward, data.decision, GAMMA)
-    found = n_step(held, terminated=bool(data.terminated[-1]), gamma=GAMMA, n=n)
+    found = transitions(data.reward, data.decision, np.zeros(1, np.int64), data.terminated[-1:], gamma=GAMMA, n=n)
 
     def observation(row: int) -> Float32:
         window = [data.state[max(0, row - back)] for back in range(history, -1, -1)]
@@ -111,7 +126,7 @@ def test_the_oldest_episodes_leave_first_and_whole(replay: MemoryReplay) -> None
     lengths = [9, 19, 4, 12, 30, 7, 9, 9, 40, 3]
     ids = [write_episode(writer, sample_episode(seed, length)).id for seed, length in enumerate(lengths)]
     for count, episode in enumerate(replay.episodes_after("run", {}), start=1):
-        mirror.append(episode, replay.timesteps(episode))
+        mirror.append([episode], replay.read([episode]))
         held = list(mirror.episodes)
         assert held == ids[count - len(held) : count]
         rows = sum(length + 1 for length in lengths[count - len(held) : count])
@@ -154,7 +169,8 @@ def test_a_fall_removes_the_bootstrap_and_a_time_limit_or_an_abort_keeps_it(repl
         else:
             write_episode(writer, steps)
         mirror = make_mirror()
-        mirror.append(replay.episodes_after("run", {})[-1], replay.timesteps(replay.episodes_after("run", {})[-1]))
+        newest = replay.episodes_after("run", {})[-1:]
+        mirror.append(newest, replay.read(newest))
         assert mirror.sample(1, np.random.default_rng(0)).discount[0] == np.float32(expected), ending
 
 
@@ -278,14 +294,17 @@ def test_a_checkpoint_of_another_database_is_refused(replay: MemoryReplay) -> No
 
 
 def test_memory_is_refused_before_it_is_taken() -> None:
-    with pytest.raises(MemoryError, match=r"needs \d+\.\d+ GB, found .* available; needed at most \d+ timesteps"):
+    with pytest.raises(
+        MemoryError, match=r"needs \d+\.\d+ GB, found .* available; needed at most \d+ decisions, or float16"
+    ):
         make_mirror(10**12)
 
 
-def test_the_memory_asked_for_is_the_memory_used() -> None:
-    mirror = make_mirror(1000)
-    used = sum(value.nbytes for value in vars(mirror).values() if isinstance(value, np.ndarray))
-    assert used == Mirror.bytes_needed(1000, STATE_SIZE, ACTION_SIZE)
+@pytest.mark.parametrize("floats", ["float32", "float16"])
+def test_the_memory_asked_for_is_the_memory_used(floats: str) -> None:
+    ring = Ring(1000, 7, ACTION_SIZE, floats)
+    used = sum(value.nbytes for value in vars(ring).values() if isinstance(value, np.ndarray))
+    assert used == bytes_needed(1000, 7, ACTION_SIZE, floats)
 
 
 def test_an_episode_that_does_not_fit_is_refused(replay: MemoryReplay) -> None:
@@ -293,12 +312,21 @@ def test_an_episode_that_does_not_fit_is_refused(replay: MemoryReplay) -> None:
     with pytest.raises(ValueError, match="21 timesteps, the mirror room for 20"):
         make_mirror(20).follow(replay, "run")
     with pytest.raises(ValueError, match="another run"):
-        make_mirror(state_size=STATE_SIZE + 1).append(episode, replay.timesteps(episode))
+        make_mirror(state_size=STATE_SIZE + 1).append([episode], replay.read([episode]))
 
 
-@pytest.mark.parametrize("bad", [{"capacity": 1}, {"n_step": 0}, {"history": -1}, {"gamma": 1.01}])
-def test_settings_out_of_range_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="mirror: found"):
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"capacity": 1}, "at least 2"),
+        ({"floats": "float8"}, "there are float32, float16"),
+        ({"n_step": 0}, "found n_step 0"),
+        ({"history": -1}, "history -1"),
+        ({"gamma": 1.01}, "gamma in"),
+    ],
+)
+def test_settings_out_of_range_are_refused(bad: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         make_mirror(**bad)
 
 
@@ -313,14 +341,14 @@ def test_sampling_while_feeding_never_mixes_episodes() -> None:
         steps = sample_episode(seed, 20 + seed, state_size=64)
         marked = [dataclasses.replace(step, state=np.full(64, seed, np.float32)) for step in steps]
         episode = write_episode(writer, marked)
-        fed.append((episode, replay.timesteps(episode)))
+        fed.append(([episode], replay.read([episode])))
     mirror.append(*fed[0])
     done = threading.Event()
 
     def feed() -> None:
         for _ in range(10):
-            for episode, data in fed:
-                mirror.append(episode, data)
+            for episodes, steps in fed:
+                mirror.append(episodes, steps)
         done.set()
 
     feeder = threading.Thread(target=feed)

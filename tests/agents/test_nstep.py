@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.replay.nstep import Transitions, held_actions, n_step
+from agents.replay.nstep import Transitions, transitions
 
 HALF = 0.5
 
@@ -21,8 +21,8 @@ def _transitions(
     n: int,
     gamma: float = HALF,
 ) -> Transitions:
-    held = held_actions(np.asarray(reward, float), np.asarray(decision, bool), gamma)
-    return n_step(held, terminated=terminated, gamma=gamma, n=n)
+    first, over = np.zeros(1, np.int64), np.array([terminated])
+    return transitions(np.asarray(reward, float), np.asarray(decision, bool), first, over, gamma=gamma, n=n)
 
 
 def _table(found: Transitions) -> list[tuple[int, int, float, float]]:
@@ -126,3 +126,25 @@ def test_random_episodes_agree_with_the_literal_reference(seed: int) -> None:
     found = _transitions(reward, decision, terminated=terminated, n=n, gamma=gamma)
     expected = _naive(reward, decision, terminated=terminated, gamma=gamma, n=n)
     np.testing.assert_allclose(_table(found), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_episodes_side_by_side_are_as_each_alone() -> None:
+    rng = np.random.default_rng(5)
+    for n in (1, 3, 7):
+        rewards, decisions, terminated = [], [], []
+        for length in (4, 0, 1, 30, 2, 0, 9):
+            rewards.append(np.append(0.0, rng.normal(size=length)))
+            decisions.append(np.append([False, True], rng.random(max(0, length - 1)) < 0.5)[: length + 1])
+            terminated.append(bool(rng.integers(2)))
+        first = np.cumsum([0, *map(len, rewards)])[:-1]
+        found = transitions(
+            np.concatenate(rewards), np.concatenate(decisions), first, np.array(terminated), gamma=0.9, n=n
+        )
+        expected: list[tuple[int, int, float, float]] = []
+        owners: list[int] = []
+        for number, offset in enumerate(first.tolist()):
+            alone = _transitions(rewards[number], decisions[number], terminated=terminated[number], n=n, gamma=0.9)
+            expected += [(offset + start, offset + stop, *rest) for start, stop, *rest in _table(alone)]
+            owners += [number] * len(alone.start)
+        assert _table(found) == expected
+        assert found.episode.tolist() == owners

@@ -209,6 +209,42 @@ def test_many_episodes_come_in_the_order_asked(replay: Log) -> None:
     np.testing.assert_array_equal(found[1].state, replay.timesteps(written[1]).state)
 
 
+def test_columns_of_one_episode_are_copies_that_outlive_what_was_read(replay: Log) -> None:
+    episode = write_episode(replay.writer("run", "w"), sample_episode(3, 6))
+    columns = replay.timesteps(episode)
+    assert columns.state.flags["C_CONTIGUOUS"]
+    assert columns.state.flags["OWNDATA"]
+    assert columns.state.shape == (7, STATE_SIZE)
+
+
+def test_many_episodes_are_read_as_columns_by_id(replay: Log) -> None:
+    first, second = replay.writer("run", "a"), replay.writer("run", "b")
+    written = [write_episode(w, sample_episode(10 + i, 2 + i)) for i, w in enumerate([first, second, first, first])]
+    found = replay.read([written[3], written[1], written[0]])
+    assert list(found.episodes) == [written[0], written[3], written[1]]
+    assert found.first.tolist() == [0, 3, 9]
+    for number, episode in enumerate(found.episodes):
+        alone, part = replay.timesteps(episode), found.episode(number)
+        for name in ("state", "excitation", "policy_action", "decision", "reward", "terminated", "truncated"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(alone, name), name)
+    assert len(found.state) == 3 + 6 + 4
+
+
+def test_timesteps_that_belong_to_no_episode_are_not_read(replay: Log) -> None:
+    writer = replay.writer("run", "w")
+    episodes = [write_episode(writer, sample_episode(seed, 4)) for seed in (1, 2)]
+    last = replay.timesteps(episodes[0])
+    codec = TimestepCodec("run", STATE_SIZE, ACTION_SIZE)
+    rows = codec.blank(1)
+    late = later_step(np.random.default_rng(0), 5)
+    codec.write(rows, 0, late, episode=episodes[0].id, policy_version=1, time=episodes[0].finished)
+    replay.insert_timesteps(rows, again=False)
+    found = replay.read(episodes)
+    assert found.first.tolist() == [0, 5]
+    np.testing.assert_array_equal(found.episode(0).state, last.state)
+    np.testing.assert_array_equal(found.episode(1).state, replay.timesteps(episodes[1]).state)
+
+
 def test_a_gap_in_the_log_is_named(replay: Log) -> None:
     episode = write_episode(replay.writer("run", "w"), sample_episode(6, 8))
     replay.delete_timesteps([episode.id << STEP_BITS | 2, episode.id << STEP_BITS | 5])

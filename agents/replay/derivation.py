@@ -1,0 +1,138 @@
+"""Raw timesteps -> what is learned from: observations, executed actions, n-step rewards. Pure functions of the log.
+
+States are stored raw, so the observation, the reward, gamma and n can be changed for a stored run: they are computed
+here when episodes enter the learner's memory, once for each decision, and not again each time it is sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.replay.contract import Timesteps
+from agents.replay.nstep import transitions
+
+Float32 = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+Observe = Callable[[Float32, Float32], Float32]
+"""(B, history+1, S) states oldest to newest, (B,) target age in s -> (B, O) observations."""
+TargetAge = Callable[[Float32, Integers], Float32]
+"""(R, S) states of E episodes and the (E,) rows where they begin -> (R,) seconds since the target last changed."""
+TrainingReward = Callable[[Timesteps], NDArray[np.float64]]
+"""(R,) rewards that are learned from, of arriving at each row."""
+
+_AT_A_TIME = 512
+"""Observations computed together: their states then stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """P points in the lives of E episodes: each decision's, and after an episode's last decision, its end."""
+
+    each: Integers
+    """(E,) points of each episode: its decisions and its end; 0 for one without decisions."""
+    observation: Float32
+    """(P, O)"""
+    action: Float32
+    """(P, M) in [-1, 1]: executed, as decided here; 0 at an end."""
+    reward: Float32
+    """(P,) of the n-step transition that starts here; 0 at an end."""
+    discount: Float32
+    """(P,)"""
+    hop: NDArray[np.int32]
+    """(P,) points from here to the one to bootstrap from; 0 at an end, where no transition starts."""
+    policy_version: Integers
+    """(P,)"""
+
+    def in_order(self, order: Sequence[int]) -> Points:
+        """With the episodes in another order: the numbers of those now first, second, …"""
+        if list(order) == list(range(len(self.each))):
+            return self
+        begins = np.cumsum(self.each) - self.each
+        lengths = self.each[order]
+        total = int(lengths.sum())
+        rows = np.repeat(begins[order] - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
+        moved = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "each"}
+        return Points(each=lengths, **moved)
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How points follow from timesteps."""
+
+    state_size: int
+    action_size: int
+    observe: Observe
+    observation_size: int
+    history: int
+    """Control steps before its own that an observation needs; the reset state repeats before the first."""
+    target_age: TargetAge
+    training_reward: TrainingReward
+    gamma: float
+    """Discount per control step."""
+    n_step: int
+    """Decisions that a transition spans."""
+
+    def __post_init__(self) -> None:
+        if self.n_step < 1 or self.history < 0 or not 0.0 <= self.gamma <= 1.0:
+            raise ValueError(
+                f"derivation: found n_step {self.n_step}, history {self.history}, gamma {self.gamma}; needed at least "
+                "1 and 0, and gamma in [0, 1]"
+            )
+
+    def __call__(self, steps: Timesteps) -> Points:
+        """The points of all episodes, in their order.
+
+        Raises: ValueError when states or actions are of another width.
+        """
+        found_sizes, needed = (steps.state.shape[1], steps.excitation.shape[1]), (self.state_size, self.action_size)
+        if found_sizes != needed:
+            raise ValueError(
+                f"episode {steps.episodes[0].id}: found states and actions {found_sizes} wide, needed {needed}; likely "
+                "the mirror was built for another run"
+            )
+        last = np.append(steps.first[1:], len(steps.reward)) - 1
+        found = transitions(
+            self.training_reward(steps),
+            steps.decision,
+            steps.first,
+            steps.terminated[last],
+            gamma=self.gamma,
+            n=self.n_step,
+        )
+        decisions = np.bincount(found.episode, minlength=len(last))
+        rows = np.union1d(found.start, last[decisions > 0])
+        start = np.searchsorted(rows, found.start)
+        count = len(rows)
+        action = np.zeros((count, self.action_size), np.float32)
+        reward, discount = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        hop, version = np.zeros(count, np.int32), np.zeros(count, np.int64)
+        action[start] = 2.0 * steps.excitation[found.start + 1] - 1.0
+        reward[start], discount[start] = found.reward, found.discount
+        hop[start] = np.searchsorted(rows, found.stop) - start
+        version[start] = steps.policy_version[found.start + 1]
+        return Points(
+            each=decisions + (decisions > 0),
+            observation=self._observations(steps, rows),
+            action=action,
+            reward=reward,
+            discount=discount,
+            hop=hop,
+            policy_version=version,
+        )
+
+    def _observations(self, steps: Timesteps, rows: Integers) -> Float32:
+        """(P, O) at `rows` (P,)."""
+        seen = np.empty((len(rows), self.observation_size), np.float32)
+        age = self.target_age(steps.state, steps.first)
+        begin = steps.first[np.searchsorted(steps.first, rows, side="right") - 1]
+        back = np.arange(self.history, -1, -1)
+        for here in range(0, len(rows), _AT_A_TIME):
+            some = slice(here, here + _AT_A_TIME)
+            window = np.maximum(rows[some, None] - back, begin[some, None])
+            seen[some] = self.observe(steps.state[window], age[rows[some]])
+        return seen
