@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 Stop = Callable[[], bool]
 _POLL_S = 0.1
+_LONGEST_WAIT_FOR_NEWS_S = 1.0
+"""Between two looks at the log, when nothing says that there is something new."""
 _REPORT_S = 2.0
 
 
@@ -49,13 +51,15 @@ class Feeder(threading.Thread):
         super().__init__(name="feeder", daemon=True)
         self._mirror, self._replay, self._run = mirror, replay, run
         self._ended = threading.Event()
+        # Listening begins before the first look, so that nothing falls in between.
+        self._news = replay.news(run)
         self.failure: BaseException | None = None
 
     def run(self) -> None:
         try:
             while not self._ended.is_set():
                 self._mirror.follow(self._replay, self._run)
-                self._ended.wait(_POLL_S)
+                self._news.wait(_LONGEST_WAIT_FOR_NEWS_S)
         except BaseException as error:  # handed over to the learner's loop, which raises it
             self.failure = error
 
@@ -66,6 +70,7 @@ class Feeder(threading.Thread):
 
     def end(self) -> None:
         self._ended.set()
+        self._news.close()
         self.join()
 
 

@@ -170,6 +170,10 @@ def _client(endpoint: str | None) -> Any:
         connect_timeout=_CONNECT_TIMEOUT_S,
         read_timeout=_READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        # Every object carries our own SHA-256. botocore's would be read from errors too: an object that is replaced
+        # just then answers with status 500 and the checksum it was stored with, which botocore 1.44 fails to parse.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
     )
     try:
         # A session of its own: boto3's shared one is not safe between threads.

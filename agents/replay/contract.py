@@ -222,6 +222,17 @@ class EpisodeWriter(Protocol):
         """Ends an open episode as `aborted` (its last timestep counts as truncated); None if none is open."""
 
 
+class News(Protocol):
+    """Tells one reader when to look for new episodes. It may miss some and tell of others twice: what is new, only
+    `episodes_after` knows."""
+
+    def wait(self, seconds: float) -> None:
+        """Returns as soon as an episode was added to the run since the last call, at the latest after so long."""
+
+    def close(self) -> None:
+        """From another thread it also ends a `wait`, soon."""
+
+
 class Replay(Protocol):
     """The log of one or many runs."""
 
@@ -241,6 +252,9 @@ class Replay(Protocol):
 
     def episodes_after(self, run: str, watermarks: Mapping[int, int]) -> Sequence[Episode]:
         """Episodes beyond `watermarks` (writer -> last episode id taken), each writer's in order."""
+
+    def news(self, run: str) -> News:
+        """Listens from now on."""
 
     def timesteps(self, episode: Episode) -> EpisodeTimesteps:
         """Raises: LookupError when the log has gaps: says which steps are missing."""

@@ -6,13 +6,13 @@ import bisect
 import copy
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from agents.replay.codec import Rows, documents
-from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode
+from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode, News
 from agents.replay.documents import Document, episode_of, utc_now
 from agents.replay.log import Log
 from agents.replay.storage import Life
@@ -26,6 +26,8 @@ class MemoryReplay(Log):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.RLock()
+        self._arrived = threading.Condition(self._lock)
+        """Notified of every episode."""
         self._runs: dict[str, Document] = {}
         self._episodes: dict[int, Document] = {}
         self._timesteps: dict[int, Rows] = {}
@@ -98,6 +100,10 @@ class MemoryReplay(Log):
         with self._lock:
             if self._episodes.setdefault(document["_id"], document) != document:
                 raise RuntimeError(f"episode {document['_id']} was closed by a newer life of {document['worker']!r}")
+            self._arrived.notify_all()
+
+    def news(self, run: str) -> News:
+        return _Arrivals(self._arrived, lambda: len(self._episodes))
 
     def has_episode(self, episode: int) -> bool:
         return episode in self._episodes
@@ -150,3 +156,22 @@ class MemoryReplay(Log):
 
     def close(self) -> None:
         """Nothing to close: the documents live as long as this object."""
+
+
+class _Arrivals:
+    """Implements `News` for the episodes of all runs."""
+
+    def __init__(self, arrived: threading.Condition, count: Callable[[], int]) -> None:
+        self._arrived, self._count = arrived, count
+        self._seen = count()
+        self._closed = False
+
+    def wait(self, seconds: float) -> None:
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._closed or self._count() != self._seen, seconds)
+            self._seen = self._count()
+
+    def close(self) -> None:
+        with self._arrived:
+            self._closed = True
+            self._arrived.notify_all()

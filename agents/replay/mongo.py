@@ -32,10 +32,11 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from agents.replay.codec import Rows, documents
-from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode, ReplayUnavailable
+from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode, News, ReplayUnavailable
 from agents.replay.documents import Document, episode_of, utc_now
 from agents.replay.log import Log
 from agents.replay.storage import Life
+from agents.replay.stream import EpisodeStream
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -217,6 +218,9 @@ class MongoReplay(Log):
         query = {"$or": [*newer, {"run": run, "writer": {"$nin": known}}]}
         found = self._patiently(lambda: list(self._episodes.find(query)))
         return sorted(map(episode_of, found), key=lambda episode: episode.id)
+
+    def news(self, run: str) -> News:
+        return EpisodeStream(self._episodes, run)
 
     def insert_event(self, document: Document) -> None:
         event = {"_id": ObjectId(), **document}

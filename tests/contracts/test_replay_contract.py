@@ -245,6 +245,43 @@ def test_timesteps_that_belong_to_no_episode_are_not_read(replay: Log) -> None:
     np.testing.assert_array_equal(found.episode(1).state, replay.timesteps(episodes[1]).state)
 
 
+def test_a_reader_is_woken_by_a_new_episode(replay: Log) -> None:
+    writer = replay.writer("run", "w")
+    news = replay.news("run")
+    woken: list[int] = []
+
+    def read() -> None:
+        while not woken:
+            news.wait(600.0)
+            woken.extend(episode.id for episode in replay.episodes_after("run", {}))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    episode = write_episode(writer, sample_episode(1, 3))
+    reader.join(120.0)
+    news.close()
+    assert woken == [episode.id]
+
+
+def test_an_episode_that_came_before_the_wait_ends_it_at_once(replay: Log) -> None:
+    news = replay.news("run")
+    write_episode(replay.writer("run", "w"), sample_episode(1, 3))
+    waiting = threading.Thread(target=news.wait, args=(600.0,))
+    waiting.start()
+    waiting.join(120.0)
+    assert not waiting.is_alive()
+    news.close()
+
+
+def test_closing_ends_a_wait_from_another_thread(replay: Log) -> None:
+    news = replay.news("run")
+    waiting = threading.Thread(target=news.wait, args=(600.0,))
+    waiting.start()
+    news.close()
+    waiting.join(120.0)
+    assert not waiting.is_alive()
+
+
 def test_a_gap_in_the_log_is_named(replay: Log) -> None:
     episode = write_episode(replay.writer("run", "w"), sample_episode(6, 8))
     replay.delete_timesteps([episode.id << STEP_BITS | 2, episode.id << STEP_BITS | 5])
