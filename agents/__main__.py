@@ -192,7 +192,8 @@ def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
     names = ("physics", "integrator", "accuracy", "stale_controls")
     with Session(options.run, options.process or f"resimulator.{socket.gethostname()}") as session:
         stored = session.replay.episodes_after(options.run, {})
-        chosen = loop.select(stored, options.episodes, options.by, options.ids or ())
+        to_choose_from, left_out = (stored, {}) if options.ids else loop.ordinary(stored, session.run.physics)
+        chosen = loop.select(to_choose_from, options.episodes, options.by, options.ids or ())
         reference = {name: getattr(options, name) for name in names}
         if options.physics == "opensim":
             # At osim-rl's 5e-5 the reference may be further off than what it judges.
@@ -200,12 +201,12 @@ def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
             reference["accuracy"] = options.accuracy or 1e-7
         found: list[loop.Divergence | loop.Refused] = []
         with closing(build_resimulator(session.config, session.run, **reference)) as resimulator:
-            print(divergence.HEADER)
+            print("\n".join(filter(None, (divergence.left_out_text(left_out), divergence.HEADER))))
             for item in loop.resimulate(session.replay, chosen, resimulator, stop):
                 found.append(item)
                 print(divergence.row(item), flush=True)
                 session.telemetry.status(resimulated=len(found), wanted=len(chosen))
-            document = divergence.as_document(options.run, resimulator.physics, found)
+            document = divergence.as_document(options.run, resimulator.physics, found, left_out)
         print(divergence.as_text(document["summary"]))
         if options.json:
             options.json.write_text(json.dumps(document, indent=2) + "\n")

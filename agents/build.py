@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import agents
 from agents.checkpoints.s3 import S3Checkpoints
@@ -18,21 +17,16 @@ from agents.config import RunConfig, check_run_name
 from agents.connections import Connections
 from agents.ddpg import build_algorithm, build_config
 from agents.learner import Learner
+from agents.memory import build_memory, layout_of
 from agents.policy import PolicyContract
-from agents.replay.contract import Replay, Run, Timesteps
-from agents.replay.derivation import Derivation
-from agents.replay.mirror import Mirror
+from agents.replay.contract import Replay, Run
 from agents.replay.mongo import MongoReplay
-from agents.replay.ring import Ring, bytes_needed
-from agents.replay.sampling import build_sampler
 from agents.resimulation import Resimulator
-from environment import targets
 from environment.config import EnvironmentConfig
-from environment.observations import Observation, observation
+from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.prosthetics import ProstheticsEnv
 from environment.rewards import TASK_REWARDS, shaped
-from environment.state import TARGET_VELOCITY, Entry, StateLayout
 from environment.tasks import task
 
 log = logging.getLogger(__name__)
@@ -82,12 +76,6 @@ def create_run(name: str, config: RunConfig, replay: Replay) -> Run:
         return replay.open_run(describe_run(name, config, environment))
     finally:
         environment.close()
-
-
-def layout_of(run: Run) -> StateLayout:
-    """The layout of a run's stored states, without a simulator."""
-    entries = zip(run.state_names, run.state_units, strict=True)
-    return StateLayout(tuple(Entry(name, unit) for name, unit in entries))
 
 
 def contract_of(run: Run, config: RunConfig) -> PolicyContract:
@@ -150,43 +138,12 @@ def build_resimulator(config: RunConfig, run: Run, **physics: Any) -> Resimulato
     return Resimulator(run, reward, build_physics(dataclasses.replace(config.environment, **physics)))
 
 
-def build_mirror(config: RunConfig, run: Run) -> Mirror:
-    """The learner's memory. Raises: MemoryError with the figures when it does not fit."""
-    derive, replay = build_derivation(config, run), config.replay
-    sizes = (replay.capacity_timesteps, derive.observation_size, derive.action_size, replay.mirror_floats)
-    log.info("the mirror takes up to %.2f GB for %d decisions", bytes_needed(*sizes) / 1e9, replay.capacity_timesteps)
-    ring = Ring(*sizes)
-    return Mirror(ring, derive, build_sampler(replay.sampling.name, replay.sampling.settings, ring))
+def build_learner(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Learner:
+    """A fresh learner of the run, on the device that the configuration names.
 
-
-def build_derivation(config: RunConfig, run: Run) -> Derivation:
-    """What is learned from, of the states that a run stores."""
-    layout = layout_of(run)
-    observe: Observation = observation(config.environment.observation, layout)
-    target = layout.where(TARGET_VELOCITY)
-    scale, offset = config.learner.reward_scale, config.learner.reward_offset
-
-    def target_age(states: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.float32]:
-        return targets.age_s(states[:, target], first)
-
-    def training_reward(steps: Timesteps) -> NDArray[np.float64]:
-        return scale * (steps.reward + offset)
-
-    return Derivation(
-        state_size=layout.size,
-        action_size=len(run.action_names),
-        observe=observe,
-        observation_size=len(observe.names),
-        history=observe.history,
-        target_age=target_age,
-        training_reward=training_reward,
-        gamma=config.replay.gamma,
-        n_step=config.replay.n_step,
-    )
-
-
-def build_learner(config: RunConfig, run: Run) -> Learner:
-    """A fresh learner of the run, on the device that the configuration names."""
+    Args:
+        others: The runs that `replay.partitions` names.
+    """
     torch.set_num_threads(config.learner.threads)
     contract = contract_of(run, config)
     choice = config.algorithm
@@ -198,7 +155,7 @@ def build_learner(config: RunConfig, run: Run) -> Learner:
         device=device(config.learner.device),
         seed=config.learner.seed,
     )
-    return Learner(config, algorithm, build_mirror(config, run), contract)
+    return Learner(config, algorithm, build_memory(config, run, others), contract)
 
 
 def device(wanted: str) -> torch.device:

@@ -22,6 +22,7 @@ from typing import Any
 
 from agents.ddpg import CONFIGS
 from agents.exploration import ExplorationConfig
+from agents.flow_control import Limiter
 from agents.plain import ConfigError, from_plain, to_plain, with_settings
 from agents.replay.ring import FLOATS
 from agents.replay.sampling import SAMPLERS
@@ -60,6 +61,12 @@ class ReplayConfig:
     """Of the observations in the mirror; `float16` halves its memory and costs about three digits."""
     sampling: SamplingChoice = field(default_factory=SamplingChoice)
     """Which decisions the learner sees more often."""
+    partitions: Mapping[str, float] = field(default_factory=dict)
+    """Other runs in the same database that are learned from as well, and the share of every batch that is theirs: e.g.
+    `{demonstrations = 0.25}`. Their states are seen with this run's observation and reward. Shares that add up to 1
+    leave nothing to the run's own episodes."""
+    hindsight_share: float = 0.0
+    """Share of every batch in which the velocity that was reached is taken for the one that was asked for."""
     write_batch: int = 150
     """Timesteps that go to the database in one write."""
     n_step: int = 1
@@ -68,12 +75,22 @@ class ReplayConfig:
     """Discount per control step of 10 ms; 0.99 looks about one second ahead."""
     samples_per_timestep: float = 512.0
     """Transitions sampled per timestep collected, at most; the learner waits when it is ahead of the workers."""
+    lead_timesteps: int | None = None
+    """Timesteps that the workers may be ahead of what the learner has used up at that ratio, by its newest published
+    version; then they wait. None: they never do, and everything they find out is kept."""
 
     def __post_init__(self) -> None:
         if not 0 < self.explore_timesteps <= self.capacity_timesteps:
             raise ValueError(
                 f"explore_timesteps={self.explore_timesteps} must be in 1..{self.capacity_timesteps} "
                 "(capacity_timesteps); the learner would wait forever"
+            )
+        object.__setattr__(self, "partitions", to_plain(self.partitions))
+        shares = [*self.partitions.values(), self.hindsight_share]
+        if any(not 0 < share <= 1 for share in shares[:-1]) or not 0 <= shares[-1] <= 1 or sum(shares) > 1 + 1e-9:
+            raise ValueError(
+                f"partitions={dict(self.partitions)} and hindsight_share={self.hindsight_share} are shares of a batch: "
+                "each must be in 0..1, all together at most 1"
             )
         if self.mirror_floats not in FLOATS:
             raise ValueError(f"mirror_floats={self.mirror_floats!r} is unknown; there are {', '.join(FLOATS)}")
@@ -166,7 +183,7 @@ class EvaluationConfig:
     """How that physics integrates. None on OpenSim is as tightly as osim-rl does: at the setting for fast rollouts a
     chaotic body's error would decide as well. None on another physics is its default."""
     confirm_episodes: int = 3
-    """Of the seeds, from the first, those that confirm. CONFIRM_COST"""
+    """Of the seeds, from the first, those that confirm. 1,000 steps take OpenSim some 20 seconds."""
 
     def __post_init__(self) -> None:
         if self.confirm_physics not in PHYSICS:
@@ -198,6 +215,18 @@ class RunConfig:
     algorithm: AlgorithmChoice = field(default_factory=AlgorithmChoice)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        self.limiter()
+
+    def limiter(self) -> Limiter:
+        """What keeps learner and workers in step. Raises: ValueError when they would wait for each other."""
+        return Limiter(
+            self.replay.samples_per_timestep,
+            self.learner.batch_size,
+            explore_timesteps=self.replay.explore_timesteps,
+            lead_timesteps=self.replay.lead_timesteps,
+        )
 
     def plain(self) -> dict[str, Any]:
         """As nested dicts and lists, the form stored with the run."""

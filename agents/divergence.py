@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,11 +37,17 @@ def summary(reference: str, found: Sequence[Divergence | Refused]) -> dict[str, 
     }
 
 
-def as_document(run: str, reference: str, found: Sequence[Divergence | Refused]) -> dict[str, Any]:
-    """Everything: the summary, each episode, and those that could not be compared with their reasons."""
+def as_document(
+    run: str, reference: str, found: Sequence[Divergence | Refused], left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """Everything: the summary, each episode, and those that could not be compared with their reasons.
+
+    Args:
+        left_out: How many episodes were not to choose from, by reason.
+    """
     return {
         "run": run,
-        "summary": summary(reference, found),
+        "summary": summary(reference, found) | {"left_out": dict(left_out)},
         "episodes": [
             asdict(item) | {"return_off": item.return_off, "same_fall": item.same_fall}
             for item in found
@@ -55,6 +61,12 @@ HEADER = (
     f"{'episode':>12} {'steps':>11} {'com mm':>9} {'1st s':>9} {'final':>9} {'return':>9} {'off':>9} "
     f"{'falls at':>11}  worst number of the state"
 )
+
+
+def left_out_text(left_out: Mapping[str, int]) -> str:
+    """One line over the table, empty where nothing is left out."""
+    parts = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in left_out.items() if count]
+    return f"left out: {', '.join(parts)}; --ids takes any" if parts else ""
 
 
 def row(item: Divergence | Refused) -> str:

@@ -23,7 +23,7 @@ from agents.normalisation import RunningNormaliser
 from agents.policy import Policy, PolicyContract
 from agents.publishing import Publisher
 from agents.replay.contract import Replay
-from agents.replay.mirror import Mirror
+from agents.replay.mixture import Memory
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class HeldLease(Protocol):
 class Feeder(threading.Thread):
     """Follows the log into the mirror. A failure is kept for the loop to raise."""
 
-    def __init__(self, mirror: Mirror, replay: Replay, run: str) -> None:
+    def __init__(self, mirror: Memory, replay: Replay, run: str) -> None:
         super().__init__(name="feeder", daemon=True)
         self._mirror, self._replay, self._run = mirror, replay, run
         self._ended = threading.Event()
@@ -77,7 +77,7 @@ class Feeder(threading.Thread):
 class Learner:
     """Everything that a checkpoint's `learner` part holds, and one step of learning."""
 
-    def __init__(self, config: RunConfig, algorithm: Algorithm, mirror: Mirror, contract: PolicyContract) -> None:
+    def __init__(self, config: RunConfig, algorithm: Algorithm, mirror: Memory, contract: PolicyContract) -> None:
         self.config = config
         self.algorithm = algorithm
         self.mirror = mirror
@@ -135,17 +135,6 @@ class Learner:
         )
 
 
-class Limiter:
-    """Keeps the samples drawn per timestep collected below a ratio: the learner must not chew old data to dust."""
-
-    def __init__(self, samples_per_timestep: float, batch_size: int) -> None:
-        self._ratio, self._batch = samples_per_timestep, batch_size
-
-    def may_update(self, updates: int, timesteps: int) -> bool:
-        """Whether one more batch stays within the ratio."""
-        return (updates + 1) * self._batch <= self._ratio * timesteps
-
-
 def train(
     learner: Learner,
     feeder: Feeder,
@@ -158,9 +147,9 @@ def train(
 
     `report(facts, metrics)` hears every other second how it goes. Raises: LeaseLost, and whatever stopped the feeding.
     """
-    replay = learner.config.replay
-    limiter = Limiter(replay.samples_per_timestep, learner.config.learner.batch_size)
+    limiter = learner.config.limiter()
     pace = Pace(learner.updates)
+    published = learner.updates
     next_report_s = 0.0
     metrics: dict[str, float] = {}
     while not stop():
@@ -169,14 +158,15 @@ def train(
         if time.monotonic() >= next_report_s:
             report(pace.facts(learner), metrics)
             next_report_s = time.monotonic() + _REPORT_S
-        collected = learner.mirror.taken_steps
-        if collected < replay.explore_timesteps or not limiter.may_update(learner.updates, collected):
+        if limiter.may_update(learner.updates, learner.mirror.taken_steps):
+            metrics = learner.learn()
+        else:
             pace.wait(_POLL_S)
-            continue
-        metrics = learner.learn()
-        if publisher.due(learner.updates) and lease.valid():
+        # While it waits too: the workers may be waiting to hear that it has caught up.
+        if learner.updates > published and publisher.due(learner.updates) and lease.valid():
             publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
-    if learner.updates > pace.first and lease.valid():
+            published = learner.updates
+    if learner.updates > published and lease.valid():
         publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
     report(pace.facts(learner), metrics)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import Episode, EpisodeTimesteps, Replay, Run
+from agents.replay.contract import ABORTED, Episode, EpisodeTimesteps, Replay, Run
 from environment.physics.contract import Physics, SimulationError
 from environment.rewards import Reward
 from environment.state import TARGET_VELOCITY, StateLayout
@@ -196,6 +196,25 @@ class Resimulator:
         """The last step, if a fall ended the episode; its height was judged before it was rounded."""
         low = stored.state[-1, self._height] < FALL_PELVIS_HEIGHT_M + _ROUNDING_M
         return len(stored.state) - 1 if low and stored.terminated[-1] else None
+
+
+def ordinary(episodes: Sequence[Episode], physics: str) -> tuple[list[Episode], dict[str, int]]:
+    """Those that show how far a run's own `physics` is off, and how many are left out for each of the other reasons.
+
+    An aborted episode ends where its worker was stopped, so its return says nothing; a confirmation or an official
+    score was played on a reference already.
+    """
+    reasons = {
+        "aborted": [one for one in episodes if one.ended == ABORTED],
+        "evaluated_on_another_physics": [
+            one
+            for one in episodes
+            if one.ended != ABORTED and one.start.purpose == "evaluate" and one.start.physics != physics
+        ],
+    }
+    others = {one.id for group in reasons.values() for one in group}
+    kept = [one for one in episodes if one.id not in others]
+    return kept, {reason: len(group) for reason, group in reasons.items()}
 
 
 def select(episodes: Sequence[Episode], count: int, by: str, ids: Sequence[int] = ()) -> list[Episode]:

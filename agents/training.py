@@ -49,7 +49,7 @@ def train_run(
     feeder: Feeder | None = None
     publisher: Publisher | None = None
     try:
-        learner = build_learner(config, run)
+        learner = build_learner(config, run, [replay.run(name) for name in config.replay.partitions])
         resume(learner, replay, store, run.name, telemetry)
         newest = store.latest(run.name)
         publisher = Publisher(

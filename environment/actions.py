@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from environment.arguments import is_whole
+
 Float32 = NDArray[np.float32]
 FrameSkipSpec = int | tuple[int, int]
 """Control steps an action is held: always the same number, or drawn anew from an inclusive range."""
@@ -31,8 +33,7 @@ class ActionMap:
     """Number of equally spaced excitations in [0, 1]: 2 is on/off, 3 adds one half; None leaves them continuous."""
 
     def __post_init__(self) -> None:
-        if self.bins is not None and self.bins < 2:
-            raise ValueError(f"bins={self.bins} must be at least 2 (on and off), or None for continuous excitations")
+        check_bins(self.bins)
 
     def excitation(self, policy_action: NDArray[Any]) -> Float32:
         """(M,) in [0, 1] of a policy output (M,) in [-1, 1].
@@ -55,6 +56,14 @@ class ActionMap:
         return binned((np.clip(action, -1.0, 1.0) + np.float32(1.0)) / np.float32(2.0), self.bins)
 
 
+def check_bins(bins: int | None) -> None:
+    """Raises: ValueError."""
+    if bins is not None and (not is_whole(bins) or bins < 2):
+        raise ValueError(
+            f"bins={bins!r} must be a whole number from 2 (on and off), or None for continuous excitations"
+        )
+
+
 def binned(excitation: Float32, bins: int | None) -> Float32:
     """Rounds excitations in [0, 1] to the nearest of `bins` equally spaced values; unchanged for None."""
     if bins is None:
@@ -71,10 +80,11 @@ class FrameSkip:
     """
 
     def __init__(self, spec: FrameSkipSpec) -> None:
-        bounds: tuple[int, ...] = (spec, spec) if isinstance(spec, int) else spec
-        if len(bounds) != 2 or not 1 <= bounds[0] <= bounds[1]:
+        bounds: tuple[int, ...] = spec if isinstance(spec, (tuple, list)) else (spec, spec)
+        if len(bounds) != 2 or not all(map(is_whole, bounds)) or not 1 <= bounds[0] <= bounds[1]:
             raise ValueError(
-                f"frame skip {spec} must be a number from 1, or a range of two in order; 1 asks the policy every step"
+                f"frame skip {spec!r} must be a whole number from 1, or a range of two in order; 1 asks the policy "
+                "every step"
             )
         self._low, self._high = bounds
 

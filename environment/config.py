@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from environment.actions import FrameSkip
+from environment.actions import FrameSkip, check_bins
+from environment.arguments import is_number, is_whole
 from environment.observations import OBSERVATIONS
-from environment.physics.native.settings import NativeSettings
-from environment.physics.settings import OpenSimSettings
+from environment.physics.native.settings import METHODS, NativeSettings
+from environment.physics.settings import INTEGRATORS, OpenSimSettings
 from environment.shaping import ABORT_RULES, SHAPED_TERMS
 from environment.tasks import task
 
@@ -19,6 +20,10 @@ PHYSICS: Mapping[str, type[NativeSettings] | type[OpenSimSettings]] = {
     "opensim": OpenSimSettings,
 }
 """Simulators by name: our compiled engine, and the reference."""
+_INTEGRATORS: Mapping[str, tuple[str, ...]] = {"native": METHODS, "opensim": INTEGRATORS}
+OSIM_RL_INTEGRATOR = "RungeKuttaMerson"
+OSIM_RL_ACCURACY = 5e-5
+"""How tightly osim-rl 2.1.5 has OpenSim integrate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +58,29 @@ class EnvironmentConfig:
             raise ValueError(f"observation {self.observation!r} is unknown; there are {', '.join(OBSERVATIONS)}")
         _ = self.physics_settings
         FrameSkip(self.frame_skip)
-        if self.bins is not None and self.bins < 2:
-            raise ValueError(f"bins={self.bins} must be at least 2, or None for continuous excitations")
+        check_bins(self.bins)
         for name, weight in self.shaping.items():
             if name not in SHAPED_TERMS:
                 raise ValueError(f"shaped reward {name!r} is unknown; there are {', '.join(SHAPED_TERMS)}")
-            if not math.isfinite(weight):
-                raise ValueError(f"weight of shaped reward {name!r} is {weight}, it must be a finite number")
+            if not (is_number(weight) and math.isfinite(weight)):
+                raise ValueError(f"weight of shaped reward {name!r} is {weight!r}, it must be a finite number")
         for name in self.aborts:
             if name not in ABORT_RULES:
                 raise ValueError(f"early-abort rule {name!r} is unknown; there are {', '.join(ABORT_RULES)}")
-        if self.max_steps is not None and not 1 <= self.max_steps <= limit:
-            raise ValueError(f"max_steps={self.max_steps} must be in 1..{limit}, the limit of {self.task}")
+        if self.max_steps is not None and not (is_whole(self.max_steps) and 1 <= self.max_steps <= limit):
+            raise ValueError(
+                f"max_steps={self.max_steps!r} must be a whole number in 1..{limit}, the limit of {self.task}"
+            )
 
     @property
     def physics_settings(self) -> NativeSettings | OpenSimSettings:
         """How the physics integrates."""
+        owners = [name for name, known in _INTEGRATORS.items() if self.integrator in known]
+        if owners and self.physics not in owners:
+            raise ValueError(
+                f"integrator {self.integrator!r} belongs to physics={owners[0]!r}; physics={self.physics!r} has "
+                f"{', '.join(_INTEGRATORS[self.physics])}"
+            )
         chosen: dict[str, Any] = {"stale_controls": self.stale_controls}
         if self.integrator is not None:
             chosen["integrator"] = self.integrator
@@ -76,17 +88,17 @@ class EnvironmentConfig:
             chosen["accuracy"] = self.accuracy
         return PHYSICS[self.physics](**chosen)
 
-    def on(self, physics: str) -> EnvironmentConfig:
-        """The same environment on another physics, at that one's own default setting."""
-        return replace(self, physics=physics, integrator=None, accuracy=None, stale_controls=False)
+    def on(self, physics: str, integrator: str | None = None, accuracy: float | None = None) -> EnvironmentConfig:
+        """The same environment on another physics; None is that one's own default for rollouts."""
+        return replace(self, physics=physics, integrator=integrator, accuracy=accuracy, stale_controls=False)
 
     def official(self) -> EnvironmentConfig:
         """The same task integrated as osim-rl 2.1.5 does it, without shaping, early aborts or a shorter limit."""
         return replace(
             self,
             physics="opensim",
-            integrator="RungeKuttaMerson",
-            accuracy=5e-5,
+            integrator=OSIM_RL_INTEGRATOR,
+            accuracy=OSIM_RL_ACCURACY,
             stale_controls=True,
             shaping={},
             aborts=(),

@@ -60,7 +60,7 @@ def round2(layout: StateLayout) -> Reward:
             "alive": lambda states: np.full(states.shape[:-1], _ROUND2_ALIVE),
             "velocity_forward": lambda states: -np.square(states[..., vx] - states[..., tx]),
             "velocity_lateral": lambda states: -np.square(states[..., vz] - states[..., tz]),
-            "effort": lambda states: -_EFFORT_WEIGHT * _sum_of_squares(states[..., activations]),
+            "effort": lambda states: -_EFFORT_WEIGHT * _sum_of_squares(states, activations),
         },
     )
 
@@ -84,9 +84,9 @@ def shaped(base: Reward, layout: StateLayout, weights: Mapping[str, float]) -> R
     return Reward(f"{base.name}+{recipe}", terms)
 
 
-def _sum_of_squares(values: Array) -> Array:
-    # Numpy lays out what it picks from a batch as it likes, and sums in another order then: other last digits.
-    total: Array = np.square(np.ascontiguousarray(values)).sum(axis=-1)
+def _sum_of_squares(states: Array, where: NDArray[np.intp]) -> Array:
+    # Not `states[..., where]`: numpy lays that out as it likes, and sums in another order then: other last digits.
+    total: Array = np.square(states.take(where, axis=-1)).sum(axis=-1)
     return total
 
 

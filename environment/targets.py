@@ -78,10 +78,10 @@ def age_s(targets: NDArray[np.floating], first: NDArray[np.integer] | None = Non
     Args:
         first: (E,) rows where episodes begin, when `targets` are those of several, one after the other.
     """
-    rows = np.arange(len(targets))
-    changed = np.ones(len(targets), dtype=bool)
-    changed[1:] = (targets[1:] != targets[:-1]).any(axis=1)
+    changed = 1 + np.flatnonzero(targets[1:] != targets[:-1]) // targets.shape[1]
+    last_change = np.zeros(len(targets), np.int64)
+    last_change[changed] = changed
     if first is not None:
-        changed[first] = True
-    last_change = np.maximum.accumulate(np.where(changed, rows, 0))
-    return ((rows - last_change) * CONTROL_STEP_S).astype(np.float32)
+        last_change[first] = first
+    np.maximum.accumulate(last_change, out=last_change)
+    return ((np.arange(len(targets)) - last_change) * CONTROL_STEP_S).astype(np.float32)

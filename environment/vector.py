@@ -20,12 +20,11 @@ from environment.rewards import TASK_REWARDS, shaped
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Termination
 from environment.vector_decision import Decision
-from environment.vector_episodes import Episodes, Rows
+from environment.vector_episodes import Episodes
 
 Float32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 _ROUNDING = 1e-6
-_ALL = slice(None)
 
 
 class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
@@ -114,12 +113,12 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
 
         Raises: ActionOutOfRange or ValueError for bad actions, before anything moved; RuntimeError without a reset.
         """
-        moving = self._running
-        if not self._begun or not (moving.all() or self.autoreset_mode == AutoresetMode.NEXT_STEP):
-            raise RuntimeError(f"step of environment {int(np.argmin(moving))} without an episode; call reset first")
-        decision = self._decide(self._checked(actions, moving), moving)
-        if self.autoreset_mode == AutoresetMode.NEXT_STEP and not moving.all():
-            self._start(decision, np.flatnonzero(~moving), [None] * self.num_envs)
+        moving, resting = self._running, np.flatnonzero(~self._running)
+        if not self._begun or (len(resting) and self.autoreset_mode != AutoresetMode.NEXT_STEP):
+            raise RuntimeError(f"step of environment {resting[0]} without an episode; call reset first")
+        decision = self._decide(self._checked(actions, resting), moving)
+        if len(resting):
+            self._start(decision, resting, [None] * self.num_envs)
         rewards, terminated = decision.rewards[0].copy(), decision.terminated.copy()
         for later in decision.rewards[1:]:  # one after the other, as a single environment adds them
             rewards += later
@@ -127,7 +126,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         seen, info = self._observation(decision), self._info(decision, np.ones(self.num_envs, dtype=bool))
         over = terminated | truncated
         self._running = ~over
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and over.any():
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(over):
             seen, info = self._after_the_end(decision, over, seen)
         return seen, rewards, terminated, truncated, info
 
@@ -141,18 +140,20 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         decision = self._decision(policy_actions, max(1, int(holds.max())))
         excitations = decision.excitations.astype(np.float64)
         active, step = moving, 0
-        while active.any():
-            _, failed = self.physics.step(excitations, None if active.all() else active)
-            decision.failed |= failed
-            for environment in np.flatnonzero(failed).tolist():
-                decision.ended[environment] = f"{SIMULATOR_ERROR}: {self.physics.errors[environment]}"
+        while np.count_nonzero(active):
+            _, failed = self.physics.step(excitations, active)
+            if np.count_nonzero(failed):
+                decision.failed |= failed
+                for environment in np.flatnonzero(failed).tolist():
+                    decision.ended[environment] = f"{SIMULATOR_ERROR}: {self.physics.errors[environment]}"
             moved = active & ~failed
-            rows: Rows = _ALL if moved.all() else np.flatnonzero(moved)
-            self._episodes.steps[rows] += 1
-            over = self._arrive(decision, step, rows)
-            decision.taken[rows] += 1
+            self._episodes.steps += moved
+            decision.taken += moved
+            over = self._arrive(decision, step, moved)
             step += 1
-            active = moved & ~over & (self._episodes.target_ages_s() > 0.0) & (holds > step)
+            active = moved & ~over & (holds > step)
+            if np.count_nonzero(active):
+                active &= self._episodes.target_ages_s() > 0.0
         if step == 0:
             decision.states[self.observe.history + 1] = 0.0
         decision.rewards = decision.rewards[: max(1, step)]
@@ -160,26 +161,26 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         decision.last_step = self._episodes.steps.copy()
         return decision
 
-    def _arrive(self, decision: Decision, step: int, rows: Rows) -> Bools:
-        """Judges the states that the environments in `rows` have reached; returns where episodes are over (N,)."""
-        self.physics.rows[rows, -3:] = self._episodes.targets_m_per_s(rows)
-        states = self.physics.rows[rows]
+    def _arrive(self, decision: Decision, step: int, moved: Bools) -> Bools:
+        """Judges the states that the environments in `moved` have reached; returns where episodes are over (N,)."""
+        states = self.physics.rows
+        states[:, -3:] = self._episodes.targets_m_per_s()
+        # All are judged, also those that rest: to pick the others would cost more.
         values = self.reward.evaluate(states)
-        decision.rewards[step, rows] = sum(values.values())
+        np.copyto(decision.rewards[step], sum(values.values()), where=moved)
         for name, value in values.items():
-            decision.terms[name][rows] += value
+            np.add(decision.terms[name], value, out=decision.terms[name], where=moved)
         reached = decision.states[self.observe.history + 1 + step]
-        if not isinstance(rows, slice):
-            reached[:] = 0.0
-        reached[rows] = states
-        codes = self._termination.batch(states, self._episodes.steps[rows])
-        over = np.zeros(self.num_envs, dtype=bool)
-        if codes.any():
-            over[rows] = codes != 0
-            decision.terminated[rows] = self._terminates[codes]
-            decision.out_of_time[rows] = over[rows] & ~self._terminates[codes]
-            for environment, code in zip(np.flatnonzero(over).tolist(), codes[codes != 0].tolist(), strict=True):
-                ending = self._termination.endings[code]
+        reached[:] = states
+        if np.count_nonzero(moved) < self.num_envs:
+            reached[~moved] = 0.0
+        codes = self._termination.batch(states, self._episodes.steps)
+        over: Bools = moved & (codes != 0)
+        if np.count_nonzero(over):
+            decision.terminated |= over & self._terminates[codes]
+            decision.out_of_time |= over & ~self._terminates[codes]
+            for environment in np.flatnonzero(over).tolist():
+                ending = self._termination.endings[codes[environment]]
                 decision.ended[environment] = ending.reason if ending else None
         return over
 
@@ -201,12 +202,12 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
             terminated=np.zeros(n, dtype=bool),
             out_of_time=np.zeros(n, dtype=bool),
             failed=np.zeros(n, dtype=bool),
-            ended=np.full(n, None, dtype=object),
+            ended=np.empty(n, object),  # empty is None
         )
 
     def _excitations(self, policy_actions: Float32) -> Float32:
         """(N, M) in [0, 1], see `ActionMap`; 0 where an episode starts."""
-        return binned((np.clip(policy_actions, -1.0, 1.0) + np.float32(1.0)) / np.float32(2.0), self.config.bins)
+        return binned((policy_actions.clip(-1.0, 1.0) + np.float32(1.0)) / np.float32(2.0), self.config.bins)
 
     def _start(self, decision: Decision, rows: NDArray[np.intp], seeds: Sequence[int | None]) -> None:
         """Starts episodes in the environments `rows`."""
@@ -214,7 +215,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         for environment in rows.tolist():
             self._episodes.begin(environment, seeds[environment])
         self.physics.reset(rows)
-        self.physics.rows[rows, -3:] = self._episodes.targets_m_per_s(rows)
+        self.physics.rows[:, -3:] = self._episodes.targets_m_per_s()
         decision.start(rows, self.physics.rows[rows])
         self._running[rows] = True
 
@@ -225,9 +226,9 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
             final_seen[environment] = seen[environment].copy()
         again = decision.copy()
         self._start(again, np.flatnonzero(over), [None] * self.num_envs)
-        info = self._info(again, np.ones(self.num_envs, dtype=bool))
+        seen, info = self._observation(again), self._info(again, np.ones(self.num_envs, dtype=bool))
         info |= {"final_obs": final_seen, "_final_obs": over, "final_info": final_info, "_final_info": over}
-        return self._observation(again), info
+        return seen, info
 
     def _observation(self, decision: Decision) -> Float32:
         # From the stored precision, so that the learner computes the very same numbers from the log.
@@ -237,19 +238,19 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
     def _info(self, decision: Decision, told: Bools) -> dict[str, Any]:
         return decision.info(told) | {"seed": self._episodes.seeds.copy(), "_seed": told}
 
-    def _checked(self, actions: Float32, moving: Bools) -> Float32:
-        """A copy of the actions, zero where none is needed."""
+    def _checked(self, actions: Float32, resting: NDArray[np.intp]) -> Float32:
+        """A copy of the actions, zero for the environments in `resting`, which need none."""
         checked = np.array(actions, dtype=np.float32)
         if checked.shape != self.action_space.shape:
             raise ValueError(
                 f"actions have shape {checked.shape}, the bodies need {self.action_space.shape}; was the policy made "
                 "for another model, or for another number of environments?"
             )
-        if not moving.all():
-            checked[~moving] = 0.0
-        if not np.abs(checked).max() <= 1.0 + _ROUNDING:  # NaN compares false, so it counts as outside
-            outside = ~(np.abs(checked) <= 1.0 + _ROUNDING)
-            environment, muscle = (int(found) for found in np.argwhere(outside)[0])
+        if len(resting):
+            checked[resting] = 0.0
+        inside = np.abs(checked) <= 1.0 + _ROUNDING  # NaN compares false, so it counts as outside
+        if np.count_nonzero(inside) < inside.size:
+            environment, muscle = (int(found) for found in np.argwhere(~inside)[0])
             raise ActionOutOfRange(
                 f"action of environment {environment}, muscle {muscle} is {checked[environment, muscle]:g}, it must be "
                 "in [-1, 1]; is the noise clipped and the actor's output squashed?"
@@ -259,8 +260,10 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, int | np.integer):
-            return [int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"{len(seed)} seeds do not fit {self.num_envs} environments")
-        return [None if one is None else int(one) for one in seed]
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+        if not isinstance(seeds, Sequence | np.ndarray) or len(seeds) != self.num_envs:
+            raise ValueError(f"seed {seed!r} does not fit {self.num_envs} environments; needed one number, or as many")
+        for one in seeds:
+            if not (one is None or isinstance(one, int | np.integer)):
+                raise ValueError(f"seed {one!r} must be a whole number, or None")
+        return [None if one is None else int(one) for one in seeds]

@@ -69,11 +69,11 @@ class Decision:
     def recent(self, before: Float32) -> Float32:
         """(H + 1, N, S) states up to the last one, oldest first; `before` is what it was at the decision before."""
         taken, kept = self.taken, self.history + 1
+        longest = len(self.states) - kept
+        if np.count_nonzero(taken == longest) == len(taken):
+            return self.states[longest:]
         resting = taken == 0
-        if resting.any():
-            self.states[0, resting] = before[0, resting]
-        if (taken == taken[0]).all():
-            return self.states[int(taken[0]) : int(taken[0]) + kept]
+        self.states[0, resting] = before[0, resting]
         rows: Float32 = self.states[taken + np.arange(kept)[:, None], np.arange(len(taken))]
         return rows
 

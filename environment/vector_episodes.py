@@ -10,8 +10,6 @@ from environment import targets
 from environment.actions import FrameSkip, FrameSkipSpec
 from environment.tasks import Task
 
-Rows = slice | NDArray[np.intp]
-
 
 class Episodes:
     """What `number` environments of a task are asked, each in an episode of its own."""
@@ -22,7 +20,7 @@ class Episodes:
         self._schedule = task.schedule
         self._targets = np.zeros((number, self._length + 1, 3))
         self._ages_s = np.zeros((number, self._length + 1), np.float32)
-        self._every = np.arange(number)
+        self._starts = np.arange(number) * (self._length + 1)
         self._frame_skip = FrameSkip(frame_skip)
         self._always = frame_skip if isinstance(frame_skip, int) or frame_skip[0] < frame_skip[1] else frame_skip[0]
         self._seeding: list[np.random.Generator | None] = [None] * number
@@ -54,10 +52,10 @@ class Episodes:
             held[environment] = self._frame_skip.draw(self._skips[environment])
         return held
 
-    def targets_m_per_s(self, rows: Rows) -> NDArray[np.float64]:
-        """(n, 3) that the environments in `rows` are asked for now."""
-        return self._targets[self._every[rows], self.steps[rows]]
+    def targets_m_per_s(self) -> NDArray[np.float64]:
+        """(N, 3) that the environments are asked for now."""
+        return self._targets.reshape(-1, 3).take(self._starts + self.steps, axis=0)
 
     def target_ages_s(self) -> NDArray[np.float32]:
         """(N,) how long they have stood; 0 where they have just changed."""
-        return self._ages_s[self._every, self.steps]
+        return self._ages_s.reshape(-1).take(self._starts + self.steps)

@@ -76,6 +76,8 @@ class Derivation:
     """Discount per control step."""
     n_step: int
     """Decisions that a transition spans."""
+    seen_as: Callable[[Timesteps], Timesteps] = lambda steps: steps
+    """What happened -> what is learned from, e.g. with another target."""
 
     def __post_init__(self) -> None:
         if self.n_step < 1 or self.history < 0 or not 0.0 <= self.gamma <= 1.0:
@@ -95,6 +97,7 @@ class Derivation:
                 f"episode {steps.episodes[0].id}: found states and actions {found_sizes} wide, needed {needed}; likely "
                 "the mirror was built for another run"
             )
+        steps = self.seen_as(steps)
         last = np.append(steps.first[1:], len(steps.reward)) - 1
         found = transitions(
             self.training_reward(steps),

@@ -130,12 +130,15 @@ class Mirror:
     def restore(self, state: Mapping[str, NDArray[Any]], replay: Replay, run: str) -> None:
         """Reads the episodes of a `state_dict` back, in their order: the same generator then draws the same batches.
 
-        A mirror that has become smaller keeps the newest of them.
+        A mirror that has become smaller keeps the newest of them. The state of a memory with several parts has nothing
+        for it: then it fills from the log like a new one.
 
         Raises: RuntimeError unless this mirror is new; LookupError when the log has lost some of them.
         """
         if self._watermarks:
             raise RuntimeError("restore needs a mirror that has taken nothing yet")
+        if "episodes" not in state:
+            return
         marks = dict(zip(state["watermark_writers"].tolist(), state["watermark_episodes"].tolist(), strict=True))
         wanted = _still_there(state["episodes"].tolist(), marks, replay, run)
         self._ring.first = self._ring.next = int(state["first_point"][0])

@@ -64,7 +64,10 @@ class EpisodeStream:
 
     def _open(self) -> bool:
         """Listens from now on."""
-        inserted = [{"$match": {"operationType": "insert", "fullDocument.run": self._run}}, {"$project": {"_id": True}}]
+        inserted: list[dict[str, Any]] = [
+            {"$match": {"operationType": "insert", "fullDocument.run": self._run}},
+            {"$project": {"_id": True}},
+        ]
         try:
             self._stream = self._episodes.watch(inserted, max_await_time_ms=_LONGEST_AWAIT_MS)
         except PyMongoError as error:

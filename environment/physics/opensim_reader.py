@@ -7,21 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from environment.state import AXES, Entry, StateLayout
+from environment.physics.full_layout import BODY_UNITS, full_layout
+from environment.state import StateLayout
 
 # OpenSim's Coordinate::MotionType.
 _ROTATIONAL = 1
-_COORDINATE_UNITS = {"joint_pos": ("rad", "m"), "joint_vel": ("rad/s", "m/s"), "joint_acc": ("rad/s^2", "m/s^2")}
-_BODY_UNITS = {
-    "body_pos": "m",
-    "body_vel": "m/s",
-    "body_acc": "m/s^2",
-    "body_pos_rot": "rad",
-    "body_vel_rot": "rad/s",
-    "body_acc_rot": "rad/s^2",
-}
-_MUSCLE_UNITS = {"activation": "1", "fiber_length": "m", "fiber_velocity": "m/s", "fiber_force": "N"}
-_MASS_CENTER_UNITS = {"mass_center_pos": "m", "mass_center_vel": "m/s", "mass_center_acc": "m/s^2"}
 
 
 class StateReader:
@@ -69,7 +59,7 @@ class StateReader:
 
     def _body_values(self, state: Any) -> list[float]:
         """Six groups over all bodies: position, velocity, acceleration, then the same of the rotation."""
-        groups: list[list[float]] = [[] for _ in _BODY_UNITS]
+        groups: list[list[float]] = [[] for _ in BODY_UNITS]
         for body in self._bodies:
             transform = body.getTransformInGround(state)
             vectors = (
@@ -85,26 +75,18 @@ class StateReader:
         return [value for group in groups for value in group]
 
     def _describe(self) -> StateLayout:
-        entries: list[Entry] = []
-        hollow: list[str] = []
-        for branch, units in _COORDINATE_UNITS.items():
-            for joint in self._joints:
-                path = f"{branch}/{joint.getName()}"
-                if not joint.numCoordinates():
-                    hollow.append(path)
-                for i in range(joint.numCoordinates()):
-                    coordinate = joint.get_coordinates(i)
-                    unit = units[0] if coordinate.getMotionType() == _ROTATIONAL else units[1]
-                    entries.append(Entry(f"{path}/{coordinate.getName()}", unit))
-        for branch, unit in _BODY_UNITS.items():
-            entries += [Entry(f"{branch}/{body.getName()}/{axis}", unit) for body in self._bodies for axis in AXES]
-        for force in self._forces:
-            entries += _force_entries(force)
-        for muscle in self._muscles:
-            entries += [Entry(f"muscles/{muscle.getName()}/{leaf}", unit) for leaf, unit in _MUSCLE_UNITS.items()]
-        for name, unit in _MASS_CENTER_UNITS.items():
-            entries += [Entry(f"misc/{name}/{axis}", unit) for axis in AXES]
-        return StateLayout(tuple(entries), (*hollow, "markers"))
+        coordinates = {
+            joint.getName(): [joint.get_coordinates(i) for i in range(joint.numCoordinates())] for joint in self._joints
+        }
+        return full_layout(
+            {
+                joint: [(one.getName(), one.getMotionType() == _ROTATIONAL) for one in found]
+                for joint, found in coordinates.items()
+            },
+            [body.getName() for body in self._bodies],
+            [entry for force in self._forces for entry in _record(force)],
+            [muscle.getName() for muscle in self._muscles],
+        )
 
 
 class WeldedReader(StateReader):
@@ -134,17 +116,18 @@ class WeldedReader(StateReader):
         return values
 
 
-def _force_entries(force: Any) -> list[Entry]:
-    """A force's record. OpenSim repeats a label for each contact sphere of a body; the repeats are numbered."""
+def _record(force: Any) -> list[tuple[str, str, str]]:
+    """Force, label and unit of its numbers. OpenSim repeats a label for each contact sphere of a body; the repeats are
+    numbered."""
     labels = force.getRecordLabels()
     name = force.getName()
-    entries: list[Entry] = []
+    entries: list[tuple[str, str, str]] = []
     seen: dict[str, int] = {}
     for i in range(labels.size()):
         leaf = labels.get(i).removeprefix(f"{name}.")
         seen[leaf] = seen.get(leaf, 0) + 1
         repeat = f"#{seen[leaf]}" if seen[leaf] > 1 else ""
-        entries.append(Entry(f"forces/{name}/{leaf}{repeat}", _force_unit(leaf)))
+        entries.append((name, f"{leaf}{repeat}", _force_unit(leaf)))
     return entries
 
 

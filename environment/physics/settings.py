@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from environment.arguments import is_number
 from environment.timestep import CONTROL_STEP_S
 
 INTEGRATORS = (
@@ -36,6 +37,8 @@ class OpenSimSettings:
     def __post_init__(self) -> None:
         if self.integrator not in INTEGRATORS:
             raise ValueError(f"integrator {self.integrator!r} is unknown; there are {', '.join(INTEGRATORS)}")
+        if not is_number(self.accuracy):
+            raise ValueError(f"integrator accuracy {self.accuracy!r} must be a number")
         if not 1e-10 <= self.accuracy <= 3e-2:
             raise ValueError(f"integrator accuracy {self.accuracy:g} is outside 1e-10..3e-2")
         if not 1e-5 <= self.longest_step_s <= CONTROL_STEP_S:

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from agents.config import ReplayConfig, RunConfig, check_run_name, data_dir, load_config
+from agents.config import (
+    EvaluationConfig,
+    LearnerConfig,
+    ReplayConfig,
+    RunConfig,
+    check_run_name,
+    data_dir,
+    load_config,
+)
 from agents.plain import ConfigError
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
@@ -152,7 +160,7 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
         ("environment.physics=mujoco", "physics 'mujoco' is unknown"),
         ("environment.frame_skip=0", "frame"),
         ("environment.bins=1", "bins=1"),
-        ("environment.max_steps=1001", "max_steps=1001 must be in 1..1000"),
+        ("environment.max_steps=1001", "max_steps=1001 must be a whole number in 1..1000"),
         ('environment.shaping={"glory": 1}', "shaped reward 'glory' is unknown"),
         ("replay.explore_timesteps=0", "explore_timesteps=0"),
         ("replay.capacity_timesteps=100", "the learner would wait forever"),
@@ -185,10 +193,13 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
         ("learner.lease_seconds=NaN", "at least 5"),
         ("evaluation.seeds=[]", "at least one"),
         ("evaluation.confirm_physics=mujoco", "confirm_physics='mujoco' is unknown; there are"),
+        ("evaluation.confirm_integrator=DormandPrince54", "belongs to physics='native'; physics='opensim' has"),
+        ("evaluation.confirm_accuracy=0", "integrator accuracy 0 is outside"),
         ("evaluation.confirm_episodes=0", "confirm_episodes=0 must be at least 1"),
         ("evaluation.seeds=[1,1]", "must be different ones"),
-        ("evaluation.seeds=[-1]", r"must be in 0\.\."),
-        ("evaluation.seeds=[4294967296]", r"must be in 0\.\."),
+        ("evaluation.seeds=[-1]", r"must be whole numbers in 0\.\."),
+        ("evaluation.seeds=[4294967296]", r"must be whole numbers in 0\.\."),
+        ("learner.seed=-1", "seed=-1 must be a whole number from 0"),
         ("exploration.kind=loud", "exploration kind|exploration.kind"),
         ("exploration.sigma_min=0", "sigma_min"),
         ("exploration.noise_free_share=2", "noise_free_share"),
@@ -197,6 +208,13 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
 def test_a_senseless_setting_is_refused(setting: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_config(None, [setting])
+
+
+def test_seeds_that_are_no_whole_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"seed=1\.5 must be a whole number from 0"):
+        LearnerConfig(seed=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"seeds \[1\.5\] must be whole numbers"):
+        EvaluationConfig(seeds=(1.5,))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["a", "first-light", "0.1_b", "x" * 64])

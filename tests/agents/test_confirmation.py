@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from agents.baselines import Score
 from agents.build import build_environment, confirming_environment, contract_of, describe_run
 from agents.checkpoints.memory import MemoryCheckpoints
-from agents.config import RunConfig
+from agents.config import EvaluationConfig, RunConfig
 from agents.confirmation import Evaluation, best_evaluation, comparable, scores_text
 from agents.evaluator import CONFIRMED, EVALUATED, NOT_CONFIRMED, Stopped
 from agents.policy import PolicyContract, RandomPolicy
@@ -23,6 +22,7 @@ from agents.replay.contract import Run
 from agents.replay.memory import MemoryReplay
 from agents.scoring import Scorer, score_published
 from agents.telemetry import read_statuses
+from environment.config import EnvironmentConfig
 from environment.physics.contract import Physics
 from environment.prosthetics import ProstheticsEnv
 from tests.fakes import FakePhysics
@@ -326,32 +326,57 @@ def test_scores_of_the_native_engine_are_confirmed_on_opensim_and_official_ones_
     environment.close()
     confirming = confirming_environment(config, run)
     assert confirming is not None
-    assert confirming.physics.name.startswith("opensim/")
+    assert confirming.physics.name == "opensim/RungeKuttaMerson/5e-05/1ms", "as tight as osim-rl's"
     assert (confirming.reward.name, confirming.time_limit_steps) == ("round2/1", 30)
     confirming.close()
     official = replace(config, evaluation=replace(config.evaluation, official=True))
     assert confirming_environment(official, run) is None
 
 
+@pytest.mark.parametrize(
+    ("chosen", "name"),
+    [
+        ({"confirm_accuracy": 1e-3}, "opensim/RungeKuttaMerson/0.001/1ms"),
+        ({"confirm_integrator": "SemiExplicitEuler2"}, "opensim/SemiExplicitEuler2/5e-05/1ms"),
+        ({"confirm_physics": "native"}, "native/BogackiShampine32/1e-05"),
+        ({"confirm_physics": "native", "confirm_accuracy": 1e-7}, "native/BogackiShampine32/1e-07"),
+    ],
+)
+def test_the_setting_that_confirms_may_be_chosen(chosen: dict[str, Any], name: str) -> None:
+    rollouts = EnvironmentConfig(integrator="RungeKuttaMerson", accuracy=2e-4, stale_controls=True)
+    assert EvaluationConfig(**chosen).confirming(rollouts).physics_settings.name == name
+
+
 @pytest.mark.opensim
-def test_opensim_confirms_and_is_stopped_within_seconds(tmp_path: Path) -> None:
+def test_opensim_is_stopped_in_the_middle_of_an_episode_and_confirms_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = {"task": "prosthetics-round2", "physics": "opensim", "max_steps": 12}
     config = RunConfig.of({"environment": plain})
     replay = MemoryReplay()
     first = ProstheticsEnv(config.environment)
     run = replay.open_run(describe_run(RUN, config, first))
-    tight = replace(config.environment, integrator="RungeKuttaMerson", accuracy=5e-5)
-    asked_s: list[float] = []
-    stop = lambda: bool(asked_s)  # noqa: E731
-    scorer = Scorer(run, config, replay, quiet_telemetry(tmp_path), stop, first, build_environment(tight, run))
+    confirming = build_environment(replace(config.environment, integrator="RungeKuttaMerson", accuracy=5e-5), run)
+    steps, stops_after = 0, 3
+    step = confirming.physics.step
+
+    def counted(excitation: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return step(excitation)
+
+    monkeypatch.setattr(confirming.physics, "step", counted)
+    scorer = Scorer(run, config, replay, quiet_telemetry(tmp_path), lambda: steps >= stops_after, first, confirming)
     policy = RandomPolicy(contract_of(run, config), np.random.default_rng(0))
+    with pytest.raises(Stopped):
+        scorer.evaluate(policy, (11,))
+    assert steps == 4, "the action that was being held"
+    assert replay.events(RUN, EVALUATED) == []
+
+    stops_after = 1000
     found = scorer.evaluate(policy, (11,))
     assert found.confirmed
     assert found.confirmation is not None
     assert found.reference == "opensim/RungeKuttaMerson/5e-05/1ms"
     assert {episode.start.physics for episode in replay.episodes_after(RUN, {})} == {found.physics, found.reference}
-    asked_s.append(time.monotonic())
-    with pytest.raises(Stopped):
-        scorer.evaluate(policy, (11,))
-    assert time.monotonic() - asked_s[0] < 5.0
     scorer.close()

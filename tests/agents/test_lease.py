@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from agents.lease import Lease, LeaseLost, RunIsTaken
 from agents.replay.contract import Replay, ReplayUnavailable
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from tests.clock import Clock
 from tests.contracts.replay_samples import sample_run
 
 
@@ -36,28 +38,93 @@ class Wire:
         self._replay = replay
         self.failure: Exception | None = None
         self.renewals = 0
+        self.delay: Callable[[], object] = lambda: None
+        """Of an answer."""
 
     def acquire_lease(self, run: str, holder: str, *, seconds: float) -> bool:
         if self.failure is not None:
             raise self.failure
         self.renewals += 1
-        return self._replay.acquire_lease(run, holder, seconds=seconds)
+        got_it = self._replay.acquire_lease(run, holder, seconds=seconds)
+        self.delay()
+        return got_it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._replay, name)
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
-    """Waits for the condition; returns how long that took."""
-    started = time.monotonic()
+class Pause(threading.Event):
+    """The lease's wait between renewals: over when the test says so, and then all of its time has passed."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._begun, self._over = threading.Semaphore(0), threading.Semaphore(0)
+        self.lengths_s: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.lengths_s.append(timeout)
+        self._begun.release()
+        self._over.acquire()
+        return self.is_set()
+
+    def set(self) -> None:
+        super().set()
+        self._over.release()
+
+    def begins(self) -> None:
+        """Returns when the thread waits: what it had to do before is done."""
+        assert self._begun.acquire(timeout=60)
+
+    def ends(self, after_s: float | None = None) -> None:
+        """Lets the thread go on, at the end of its wait or `after_s` its last step; returns when it waits again."""
+        self._clock.sleep(self.lengths_s[-1] if after_s is None else after_s)
+        self._over.release()
+        self.begins()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the lease and of the log in memory."""
+    made = Clock()
+    monkeypatch.setattr("agents.lease.time", made)
+    monkeypatch.setattr("agents.replay.memory.time", made)
+    return made
+
+
+@pytest.fixture
+def wire() -> Wire:
+    log = MemoryReplay()
+    log.open_run(sample_run())
+    return Wire(log)
+
+
+@pytest.fixture
+def pause(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Pause:
+    made = Pause(clock)
+    monkeypatch.setattr("agents.lease.threading", SimpleNamespace(Event=lambda: made, Thread=threading.Thread))
+    return made
+
+
+def until(condition: Callable[[], bool]) -> None:
+    given_up_s = time.monotonic() + 60.0
     while not condition():
-        assert time.monotonic() - started < seconds, "never happened"
+        assert time.monotonic() < given_up_s, "never happened"
         time.sleep(0.01)
-    return time.monotonic() - started
+
+
+def fails(lease: Lease) -> bool:
+    """Whether the learner hears that it can not go on."""
+    try:
+        lease.check()
+    except (LeaseLost, RuntimeError):
+        return True
+    return False
 
 
 def test_a_second_learner_is_refused_and_told_who_trains(replay: Replay) -> None:
-    first = Lease(replay, "run", "host-a:1", seconds=1.0)
+    first = Lease(replay, "run", "host-a:1", seconds=60.0)
     first.take()
     started = time.monotonic()
     with pytest.raises(RunIsTaken, match=r"run 'run' is trained by host-a:1; stop that learner first"):
@@ -69,24 +136,35 @@ def test_a_second_learner_is_refused_and_told_who_trains(replay: Replay) -> None
 
 
 def test_a_dead_learner_s_lease_runs_out_and_is_taken(replay: Replay) -> None:
-    assert replay.acquire_lease("run", "dead:1", seconds=1.5)
-    second = Lease(replay, "run", "host-b:2", seconds=2.0)
     started = time.monotonic()
+    assert replay.acquire_lease("run", "dead:1", seconds=1.5)
+    second = Lease(replay, "run", "host-b:2", seconds=60.0)
     second.take()
-    assert time.monotonic() - started >= 1.0
+    assert time.monotonic() - started >= 1.4
     assert replay.lease_holder("run") == "host-b:2"
     assert second.valid()
     second.release()
 
 
-def test_a_lease_is_kept_for_longer_than_it_lasts(replay: Replay) -> None:
-    lease = Lease(replay, "run", "a:1", seconds=0.6)
+def test_a_lease_is_renewed_in_any_log(replay: Replay) -> None:
+    wire = Wire(replay)
+    lease = Lease(wire, "run", "a:1", seconds=0.6)
     lease.take()
-    ends = time.monotonic() + 1.5
-    while time.monotonic() < ends:
+    until(lambda: wire.renewals >= 5)
+    until(lambda: lease.valid() and replay.lease_holder("run") == "a:1")
+    lease.release()
+
+
+def test_a_lease_is_kept_for_longer_than_it_lasts_by_rare_renewals(clock: Clock, wire: Wire, pause: Pause) -> None:
+    lease = Lease(wire, "run", "a:1", seconds=9.0)
+    lease.take()
+    pause.begins()
+    for _ in range(10):
+        pause.ends()
         assert lease.valid()
-        assert replay.lease_holder("run") == "a:1"
-        time.sleep(0.05)
+        assert wire.lease_holder("run") == "a:1"
+    assert pause.lengths_s == [3.0] * 11
+    assert wire.renewals == 11
     lease.release()
 
 
@@ -103,57 +181,47 @@ def test_release_frees_the_run_and_ends_the_thread(replay: Replay) -> None:
 def test_a_lease_taken_over_is_noticed_and_ends_publishing(replay: Replay) -> None:
     lease = Lease(replay, "run", "a:1", seconds=0.9)
     lease.take()
-    replay.release_lease("run", "a:1")
-    assert replay.acquire_lease("run", "b:2", seconds=30.0)
-    until(lambda: not lease.valid(), 2.0)
+    # Its thread may renew the lease in between.
+    while not replay.acquire_lease("run", "b:2", seconds=600.0):
+        replay.release_lease("run", "a:1")
+    until(lambda: fails(lease))
+    assert not lease.valid()
     with pytest.raises(LeaseLost, match="'run' was taken over by b:2"):
         lease.check()
     lease.release()
     assert replay.lease_holder("run") == "b:2", "who lost the run may not free it for others"
 
 
-def test_a_learner_that_is_cut_off_stops_publishing_before_anyone_else_may_begin() -> None:
-    log = MemoryReplay()
-    log.open_run(sample_run())
-    wire = Wire(log)
-    lease = Lease(wire, "run", "a:1", seconds=0.9)
+def test_a_learner_that_is_cut_off_stops_publishing_before_anyone_else_may_begin(
+    clock: Clock, wire: Wire, pause: Pause
+) -> None:
+    wire.delay = lambda: clock.sleep(1.0)
+    lease = Lease(wire, "run", "a:1", seconds=9.0)
     lease.take()
+    asked_s = clock.monotonic() - 1.0
+    pause.begins()
     wire.failure = ReplayUnavailable("away")
-    cut_off = time.monotonic()
     while lease.valid():
-        assert log.lease_holder("run") == "a:1"
-        time.sleep(0.005)
-    assert 0.5 <= time.monotonic() - cut_off <= 1.0
+        assert wire.lease_holder("run") == "a:1"
+        pause.ends(after_s=0.25)
+    assert clock.monotonic() == asked_s + 9.0
     lease.check()
     wire.failure = None
-    until(lease.valid, 1.0)
-    assert log.lease_holder("run") == "a:1"
+    pause.ends()
+    assert lease.valid()
+    assert wire.lease_holder("run") == "a:1"
     lease.check()
     lease.release()
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_lease_that_can_not_be_renewed_for_good_reaches_the_learner() -> None:
-    log = MemoryReplay()
-    log.open_run(sample_run())
-    wire = Wire(log)
+def test_a_lease_that_can_not_be_renewed_for_good_reaches_the_learner(wire: Wire) -> None:
     lease = Lease(wire, "run", "a:1", seconds=0.3)
     lease.take()
     lease.check()
     wire.failure = KeyError("no run 'run'")
-    until(lambda: not lease.valid(), 2.0)
+    until(lambda: fails(lease))
     with pytest.raises(RuntimeError, match="lease of run 'run' can not be renewed") as error:
         lease.check()
     assert error.value.__cause__ is wire.failure
-    lease.release()
-
-
-def test_renewing_is_rare() -> None:
-    log = MemoryReplay()
-    log.open_run(sample_run())
-    wire = Wire(log)
-    lease = Lease(wire, "run", "a:1", seconds=0.9)
-    lease.take()
-    time.sleep(1.0)
-    assert 3 <= wire.renewals <= 4
     lease.release()

@@ -18,13 +18,13 @@ from agents.__main__ import main
 from agents.actor import EpisodePlan, play
 from agents.build import build_environment, contract_of, create_run
 from agents.config import RunConfig
-from agents.divergence import as_document, as_text, row, summary
+from agents.divergence import as_document, as_text, left_out_text, row, summary
 from agents.exploration import NoExploration, UniformActions
 from agents.policy import RandomPolicy
 from agents.replay.contract import Episode, Replay, Run, timestep_id
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
-from agents.resimulation import HELD_STEPS, Divergence, Refused, Resimulator, resimulate, select
+from agents.resimulation import HELD_STEPS, Divergence, Refused, Resimulator, ordinary, resimulate, select
 from environment.physics.contract import Physics
 from environment.rewards import TASK_REWARDS
 from tests.fakes import FakePhysics
@@ -361,6 +361,23 @@ def test_episodes_are_chosen_by_age_by_return_or_by_id(replay: MemoryReplay) -> 
         select(episodes, 1, "newest", [ids[0], 7])
 
 
+def test_aborted_episodes_and_those_played_on_a_reference_already_are_left_out_and_counted(
+    replay: MemoryReplay,
+) -> None:
+    config = long_config()
+    run, whole = record(replay, config)
+    _, aborted = record(replay, config, seed=2, stop_at=3)
+    scored = replace(whole, id=7, start=replace(whole.start, purpose="evaluate"))
+    confirming = replace(scored, id=8, start=replace(scored.start, physics="opensim/tight"))
+    official = replace(scored, id=9, start=replace(scored.start, physics="opensim/official"))
+    trained_elsewhere = replace(whole, id=10, start=replace(whole.start, physics="fake/older"))
+    kept, left_out = ordinary([whole, aborted, scored, confirming, official, trained_elsewhere], run.physics)
+    assert [episode.id for episode in kept] == [whole.id, 7, 10]
+    assert left_out == {"aborted": 1, "evaluated_on_another_physics": 2}
+    assert left_out_text(left_out) == "left out: 1 aborted, 2 evaluated on another physics; --ids takes any"
+    assert left_out_text({"aborted": 0, "evaluated_on_another_physics": 0}) == ""
+
+
 def test_the_summary_gives_median_and_worst_and_what_could_not_be_compared(replay: MemoryReplay) -> None:
     run, episode = record(replay, long_config(), SINKING)
     first = compared(replay, run, FakePhysics(), episode)
@@ -379,7 +396,8 @@ def test_the_summary_gives_median_and_worst_and_what_could_not_be_compared(repla
     assert row(found[-1]).lstrip() == "5 not replayable: steps are missing"
     assert "76/76" in row(found[1])
     assert "76, 77" in row(found[1])
-    document = as_document(RUN, "fake/point", found)
+    document = as_document(RUN, "fake/point", found, {"aborted": 3})
+    assert document["summary"]["left_out"] == {"aborted": 3}
     assert json.loads(json.dumps(document)) == document
     assert [item["episode"] for item in document["episodes"]] == [1, 2, 3, 4]
     assert "none of 1 episodes could be compared" in as_text(summary("fake/point", [found[-1]]))
@@ -430,6 +448,11 @@ def test_opensim_repeats_a_stored_episode_to_the_stored_precision_and_another_se
     policy = RandomPolicy(contract_of(run, config), np.random.default_rng(0))
     plan = EpisodePlan(3, UniformActions(np.random.default_rng(3)), "explore")
     episode = play(environment, policy, real_replay.writer("walk", "w"), plan, environment.physics.name, lambda: False)
+    writer = real_replay.writer("walk", "other")
+    scored = EpisodePlan(4, NoExploration(), "evaluate")
+    confirming = play(environment, policy, writer, scored, "opensim/another", lambda: False)
+    asked = iter(range(100))
+    play(environment, policy, writer, plan, environment.physics.name, lambda: next(asked) >= 2)
     environment.close()
 
     def resimulated(*arguments: str) -> dict[str, Any]:
@@ -453,6 +476,9 @@ def test_opensim_repeats_a_stored_episode_to_the_stored_precision_and_another_se
     noted = [event["details"] for event in real_replay.events("walk", "resimulated")]
     assert [details["reference"] for details in noted] == [same["reference_physics"], tight["reference_physics"]]
 
-    capsys.readouterr()
+    assert [details["left_out"] for details in noted] == [{"aborted": 1, "evaluated_on_another_physics": 1}] * 2
+    assert "left out: 1 aborted, 1 evaluated on another physics; --ids takes any" in capsys.readouterr().out
+    assert main(("resimulate", "--run", "walk", "--ids", str(confirming.id), "--accuracy", "1e-3")) == 0
+    assert "left out" not in capsys.readouterr().out
     assert main(("resimulate", "--run", "walk", "--ids", "99")) == 1
     assert "resimulate: the run has no episode 99" in capsys.readouterr().err

@@ -13,12 +13,13 @@ import pytest
 
 from agents.actor import EpisodePlan, play
 from agents.baselines import Score, blind_walking, standing
-from agents.build import build_mirror, contract_of, describe_run, evaluation_environment
+from agents.build import contract_of, describe_run, evaluation_environment
 from agents.checkpoints.contract import Blob
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.config import RunConfig
 from agents.evaluator import BASELINES, EVALUATED, Stopped, describe, known_baselines, score
 from agents.exploration import NoExploration
+from agents.memory import build_mirror
 from agents.policy import Policy, PolicyMismatch, RandomPolicy
 from agents.replay.contract import Run
 from agents.replay.memory import MemoryReplay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,9 @@ from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
 from agents.evaluator import EVALUATED, EVALUATING
+from agents.learner import Learner, Pace
 from agents.lease import LeaseLost, RunIsTaken
-from agents.replay.contract import Replay, Run
+from agents.replay.contract import News, Replay, Run
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.telemetry import read_statuses
@@ -61,7 +63,7 @@ class Stage:
         client.close()
 
 
-def after(store: Any, versions: int, seconds: float = 30.0) -> Callable[[], bool]:
+def after(store: Any, versions: int, seconds: float = 120.0) -> Callable[[], bool]:
     """Says stop once the run has so many versions."""
     ends = time.monotonic() + seconds
 
@@ -159,7 +161,7 @@ class TestOnRealServers:
         assert stage.replay.lease_holder(RUN) is None
 
     def test_a_run_that_is_trained_elsewhere_is_left_alone(self, stage: Stage) -> None:
-        assert stage.replay.acquire_lease(RUN, "elsewhere:1", seconds=60)
+        assert stage.replay.acquire_lease(RUN, "elsewhere:1", seconds=600)
         config = small_config(lease_seconds=5.0)
         with pytest.raises(RunIsTaken, match="elsewhere:1"):
             stage.train(lambda: False, config)
@@ -175,8 +177,9 @@ class TestOnRealServers:
                 enough.set()
                 holder = stage.replay.lease_holder(RUN)
                 assert holder is not None
-                stage.replay.release_lease(RUN, holder)
-                assert stage.replay.acquire_lease(RUN, "elsewhere:1", seconds=60)
+                # Its thread may renew the lease in between.
+                while not stage.replay.acquire_lease(RUN, "elsewhere:1", seconds=600):
+                    stage.replay.release_lease(RUN, holder)
             return False
 
         with pytest.raises(LeaseLost, match="elsewhere:1"):
@@ -185,9 +188,28 @@ class TestOnRealServers:
         assert stage.replay.lease_holder(RUN) == "elsewhere:1"
 
 
+class Followed(MemoryReplay):
+    """Knows when its reader has everything: it then waits for news."""
+
+    is_read = False
+
+    def news(self, run: str) -> News:
+        news, log = super().news(run), self
+
+        class Awaited(News):
+            def wait(self, seconds: float) -> None:
+                log.is_read = True
+                news.wait(seconds)
+
+            def close(self) -> None:
+                news.close()
+
+        return Awaited()
+
+
 @pytest.fixture
-def replay() -> MemoryReplay:
-    return MemoryReplay()
+def replay() -> Followed:
+    return Followed()
 
 
 def poisoned(run: Run, replay: Replay, config: RunConfig, store: MemoryCheckpoints) -> Blob:
@@ -228,12 +250,13 @@ def test_a_failed_upload_ends_the_learner_and_frees_the_run(replay: MemoryReplay
     assert not [thread for thread in threading.enumerate() if thread.name in ("lease", "feeder")]
 
 
-def test_a_learner_that_has_learned_nothing_publishes_nothing(replay: MemoryReplay, tmp_path: Path) -> None:
+def test_a_learner_that_has_learned_nothing_publishes_nothing(replay: Followed, tmp_path: Path) -> None:
     config, store = small_config(), MemoryCheckpoints()
     run = open_run(replay, config)
     explore(replay, config, run, 100)
-    ends = time.monotonic() + 0.5
-    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: time.monotonic() > ends)
+    turns = itertools.count()
+    stop = lambda: replay.is_read and next(turns) == 3  # noqa: E731
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), stop)
     assert learner.updates == 0
     assert store.latest(RUN) is None
     assert read_statuses(tmp_path)["test"]["waited_s"] > 0.2
@@ -243,22 +266,41 @@ def test_the_last_weights_are_published_when_the_learner_is_stopped(replay: Memo
     config, store = small_config(publish_updates=1_000_000), MemoryCheckpoints()
     run = open_run(replay, config)
     explore(replay, config, run, 400)
-    ends = time.monotonic() + 1.0
-    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: time.monotonic() > ends)
+    turns = itertools.count()
+    stop = lambda: store.latest(RUN) is not None and next(turns) == 5  # noqa: E731
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), stop)
     versions: list[Version] = list(store.versions(RUN))
     assert [version.number for version in versions] == [1, 2]
     assert versions[-1].metadata["updates"] == learner.updates > versions[0].metadata["updates"]
 
 
-def test_samples_per_timestep_hold_the_learner_back(replay: MemoryReplay, tmp_path: Path) -> None:
+def test_samples_per_timestep_hold_the_learner_back(
+    replay: Followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches, held_back = 0, 0
+    learn, wait = Learner.learn, Pace.wait
+
+    def counted_learn(learner: Learner) -> dict[str, float]:
+        nonlocal batches
+        batches += 1
+        return learn(learner)
+
+    def counted_wait(pace: Pace, seconds: float) -> None:
+        nonlocal held_back
+        held_back += replay.is_read
+        wait(pace, seconds)
+
+    monkeypatch.setattr(Learner, "learn", counted_learn)
+    monkeypatch.setattr(Pace, "wait", counted_wait)
     plain = small_config().plain()
     plain["replay"]["samples_per_timestep"] = 2.0
     config, store = RunConfig.of(plain), MemoryCheckpoints()
     run = open_run(replay, config)
     steps = sum(episode.length for episode in explore(replay, config, run, 400))
-    ends = time.monotonic() + 1.0
-    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: time.monotonic() > ends)
-    assert learner.updates == 2 * steps // 32
+    allowed = 2 * steps // 32
+    stop = lambda: held_back == 3 or batches > allowed  # noqa: E731
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), stop)
+    assert learner.updates == allowed
 
 
 def evaluated(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -63,15 +65,15 @@ def test_the_given_action_is_not_changed() -> None:
     assert action.tobytes() == before
 
 
-@pytest.mark.parametrize("bins", [1, 0, -3])
-def test_fewer_than_two_bins_are_refused(bins: int) -> None:
-    with pytest.raises(ValueError, match=f"bins={bins} must be at least 2"):
+@pytest.mark.parametrize("bins", [1, 0, -3, 2.5, 3.0, "3", True])
+def test_fewer_than_two_bins_and_no_whole_numbers_are_refused(bins: Any) -> None:
+    with pytest.raises(ValueError, match=f"bins={bins!r} must be a whole number from 2"):
         ActionMap(3, bins)
 
 
-@pytest.mark.parametrize("spec", [0, -1, (0, 4), (5, 2), (1, 2, 3), ()])
-def test_a_frame_skip_that_makes_no_sense_is_refused(spec: int | tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"frame skip .* must be a number from 1, or a range of two in order"):
+@pytest.mark.parametrize("spec", [0, -1, (0, 4), (5, 2), (1, 2, 3), (), 2.5, (1, 2.5), True, None, "12"])
+def test_a_frame_skip_that_makes_no_sense_is_refused(spec: Any) -> None:
+    with pytest.raises(ValueError, match=r"frame skip .* must be a whole number from 1, or a range of two in order"):
         FrameSkip(spec)
 
 

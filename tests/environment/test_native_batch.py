@@ -134,6 +134,22 @@ def test_a_reset_of_one_body_leaves_the_others_alone() -> None:
     assert batch.states[2].tobytes() == alone(2)[1].tobytes()
 
 
+def test_a_body_stays_at_its_start_while_others_move() -> None:
+    batch = NativeBatch(MODEL, number=3)
+    play(batch, plan(3, 2))
+    start = batch.reset([1])[1].copy()
+    batch.step(plan(3)[2], [0, 2])
+    assert batch.states[1].tobytes() == start.tobytes()
+
+
+def test_a_body_without_a_reset_has_no_state_while_others_move() -> None:
+    batch = NativeBatch(MODEL, number=3)
+    batch.reset([0])
+    batch.step(plan(3)[0], [0])
+    assert batch.states[0].any()
+    assert not batch.states[1:].any()
+
+
 def test_a_failed_body_is_told_keeps_its_last_good_state_and_disturbs_no_other() -> None:
     batch, excitations = NativeBatch(MODEL, number=13), plan(13)
     batch.reset()
@@ -155,7 +171,10 @@ def test_a_failed_body_is_told_keeps_its_last_good_state_and_disturbs_no_other()
         batch.step(excitations[2])
     with pytest.raises(RuntimeError, match="snapshot of body 5"):
         batch.snapshot(5)
-    batch.step(excitations[2], batch.ready)
+    _, failed = batch.step(excitations[2], batch.ready)
+    assert not failed.any()
+    assert batch.errors[5] is error
+    assert batch.states[5].tobytes() == good.tobytes()
     for body in (0, 4, 6, 12):
         assert batch.states[body].tobytes() == alone(body)[2].tobytes()
     batch.reset([5])

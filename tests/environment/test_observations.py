@@ -197,6 +197,35 @@ def test_compact_shows_the_target_from_where_the_walker_faces() -> None:
     assert seen["target_minus_velocity/z"] == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_compact_gives_the_numbers_of_its_plain_formulas_to_the_last_bit(seed: int) -> None:
+    states = np.stack([any_state(10 * seed + i) for i in range(7)]).astype(np.float32)
+    observe, yaw = CompactObservation(LAYOUT), PelvisYaw(LAYOUT)(states)
+
+    def taken(*prefixes: str) -> np.ndarray:
+        return states[:, LAYOUT.where(*prefixes)]
+
+    def push(foot: str) -> np.ndarray:
+        return into_yaw_frame(-taken(*(f"forces/{foot}/ground.force.{axis}" for axis in "XYZ")), yaw) / 700
+
+    own, target = into_yaw_frame(taken("body_vel/pelvis"), yaw), into_yaw_frame(taken("target_vel"), yaw)
+    vectors = {"pelvis_velocity": own, "target_velocity": target, "target_minus_velocity": target - own}
+    vectors["pelvis_angular_velocity"] = into_yaw_frame(taken("body_vel_rot/pelvis"), yaw)
+    for kind, branch in (("position", "body_pos"), ("velocity", "body_vel")):
+        for body in BODIES:
+            away = taken(f"{branch}/{body}") - taken(f"{branch}/pelvis")
+            vectors[f"{kind}/{body}"] = into_yaw_frame(away, yaw)
+    vectors |= {f"ground_force/{foot}": push(foot) for foot in LAYOUT.children("forces")}
+    expected = {f"{name}/{axis}": vector[:, i] for name, vector in vectors.items() for i, axis in enumerate("xyz")}
+    expected |= {name: states[:, i] for name, i in LAYOUT.index.items()}
+    expected |= {name: values / 1000 for name, values in expected.items() if name.endswith("/fiber_force")}
+    expected |= {"pelvis_height": taken("body_pos/pelvis/y")[:, 0], "target_age": np.arange(7, dtype=np.float32)}
+    expected |= dict(zip(("pelvis_tilt", "pelvis_list"), PelvisTilt(LAYOUT)(states).T, strict=True))
+    seen = observe(states[:, None], expected["target_age"])
+    for name, values in zip(observe.names, seen.T, strict=True):
+        assert values.tobytes() == expected[name].tobytes(), name
+
+
 def test_compact_shows_how_long_the_target_has_stood() -> None:
     assert compact(standing(), 1.25)["target_age"] == 1.25
 

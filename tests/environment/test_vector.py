@@ -232,8 +232,12 @@ def test_seeds_count_on_or_are_given_one_by_one_and_start_the_same_episodes_agai
     vector.reset(seed=7)
     _, infos = vector.reset(seed=[None, 5, None])
     assert infos["seed"].tolist() == [drawn[0], 5, drawn[2]]
-    with pytest.raises(ValueError, match="2 seeds do not fit 3 environments"):
+    with pytest.raises(ValueError, match=r"seed \[1, 2\] does not fit 3 environments"):
         vector.reset(seed=[1, 2])
+    with pytest.raises(ValueError, match=r"seed 1\.5 does not fit"):
+        vector.reset(seed=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"seed 1\.5 must be a whole number"):
+        vector.reset(seed=[1, 1.5, 2])  # type: ignore[list-item]
 
 
 def test_what_was_given_out_does_not_change_later() -> None:

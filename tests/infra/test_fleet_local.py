@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from infra.fleet.local import LocalFleet, Patience, ProcessSpec, peak_memory_mb
+from tests.clock import Clock
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = Patience(first_pause_s=0.2, longest_pause_s=0.8, calm_s=60.0, silent_s=0.6)
-SLEEP = "import time; print('here', flush=True); time.sleep(60)"
+SLEEP = "import time; print('here', flush=True); time.sleep(600)"
 STATUS = """
 import pathlib, sys, time
 path = pathlib.Path(sys.argv[1])
@@ -37,16 +38,20 @@ def spec(code: str, *arguments: str, name: str = "p", restart: bool = True, nice
     return ProcessSpec(name, ("-c", code, *arguments), restart=restart, nice=nice)
 
 
-def tend_until(
-    fleet: LocalFleet, condition: Callable[[], bool], seconds: float = 10.0, undisturbed_s: float = 0.0
-) -> float:
-    """Tends until the condition holds; returns how long that took."""
-    started = time.monotonic()
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The fleet's."""
+    made = Clock()
+    monkeypatch.setattr("infra.fleet.local.time", made)
+    return made
+
+
+def tend_until(fleet: LocalFleet, condition: Callable[[], bool], undisturbed_s: float = 0.0) -> None:
+    given_up_s = time.monotonic() + 60.0
     while not condition():
-        assert time.monotonic() - started < seconds, "never happened"
+        assert time.monotonic() < given_up_s, "never happened"
         fleet.tend(undisturbed_s)
         time.sleep(0.02)
-    return time.monotonic() - started
 
 
 def says(fleet: LocalFleet, text: str, name: str = "p") -> Callable[[], bool]:
@@ -65,46 +70,54 @@ def test_a_process_killed_by_hand_starts_again_as_a_new_one(fleet: LocalFleet) -
     assert child.exits == [-signal.SIGKILL]
 
 
-def test_pauses_grow_to_a_limit_while_a_process_keeps_dying(fleet: LocalFleet) -> None:
+def test_pauses_grow_to_a_limit_while_a_process_keeps_dying(clock: Clock, fleet: LocalFleet) -> None:
     fleet.start(spec("raise SystemExit('no good')"))
     child = fleet.children["p"]
-    pauses: list[float] = []
-    for _ in range(4):
-        tend_until(fleet, lambda: child.due_s is not None)
-        died = time.monotonic()
-        restarts = child.restarts
-        tend_until(fleet, lambda before=restarts: child.restarts > before)  # type: ignore[misc]
-        pauses.append(time.monotonic() - died)
-    assert pauses == pytest.approx([0.2, 0.4, 0.8, 0.8], abs=0.15)
+    for restarts, pause_s in enumerate((0.2, 0.4, 0.8, 0.8)):
+        child.process.wait()
+        fleet.tend(0.0)
+        clock.sleep(pause_s - 0.01)
+        fleet.tend(0.0)
+        assert child.restarts == restarts, "too early"
+        clock.sleep(0.02)
+        fleet.tend(0.0)
+        assert child.restarts == restarts + 1
     assert child.exits == [1] * 4
     assert fleet.last_words("p", lines=1) == "no good"
 
 
-def test_a_process_that_lived_long_enough_starts_again_after_the_first_pause(tmp_path: Path) -> None:
-    fleet = LocalFleet(tmp_path, os.environ, Patience(first_pause_s=0.1, longest_pause_s=10.0, calm_s=0.0))
+def test_a_process_that_lived_long_enough_starts_again_after_the_first_pause(clock: Clock, fleet: LocalFleet) -> None:
     fleet.start(spec("raise SystemExit(3)"))
     child = fleet.children["p"]
-    assert tend_until(fleet, lambda: child.restarts == 4, seconds=8.0) < 4.0
-    fleet.stop(grace_s=0.0)
+    pauses_s: list[float] = []
+    for lived_s in (1.0, 1.0, QUICK.calm_s + 1.0, 1.0):
+        child.process.wait()
+        clock.sleep(lived_s)
+        fleet.tend(0.0)
+        assert child.due_s is not None
+        pauses_s.append(child.due_s - clock.monotonic())
+        clock.sleep(2.0)
+        fleet.tend(0.0)
+    assert pauses_s == pytest.approx([0.2, 0.4, 0.2, 0.4])
 
 
-def test_a_process_that_ends_well_is_done(fleet: LocalFleet) -> None:
+def test_a_process_that_ends_well_is_done(clock: Clock, fleet: LocalFleet) -> None:
     fleet.start(spec("print('finished')"))
     child = fleet.children["p"]
     tend_until(fleet, lambda: not child.alive)
     for _ in range(20):
         fleet.tend(0.0)
-        time.sleep(0.02)
+        clock.sleep(0.1)
     assert child.done
     assert (child.restarts, child.exits) == (0, [])
 
 
-def test_a_process_that_shall_not_restart_stays_dead(fleet: LocalFleet) -> None:
+def test_a_process_that_shall_not_restart_stays_dead(clock: Clock, fleet: LocalFleet) -> None:
     fleet.start(spec("raise SystemExit(1)", restart=False))
     child = fleet.children["p"]
     tend_until(fleet, lambda: not child.alive)
     fleet.tend(0.0)
-    time.sleep(0.3)
+    clock.sleep(100.0)
     fleet.tend(0.0)
     assert (child.done, child.restarts) == (True, 0)
 
@@ -115,51 +128,54 @@ import signal, sys, time
 def end(*_):
     time.sleep(0.5); print('written', flush=True); sys.exit(0)
 signal.signal(signal.SIGTERM, end)
-print('ready', flush=True); time.sleep(60)
+print('ready', flush=True); time.sleep(600)
 """
     fleet.start(spec(code))
     tend_until(fleet, says(fleet, "ready"))
-    assert fleet.stop(grace_s=5.0) == []
+    assert fleet.stop(grace_s=60.0) == []
     assert fleet.last_words("p", lines=1) == "written"
     assert fleet.children["p"].process.returncode == 0
 
 
-def test_stop_kills_what_does_not_listen_and_names_it(fleet: LocalFleet) -> None:
+def test_stop_kills_what_does_not_listen_and_names_it(fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch) -> None:
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
-    fleet.start(spec(f"{ignore}; import time; time.sleep(60)", name="deaf"))
+    fleet.start(spec(f"{ignore}; import time; time.sleep(600)", name="deaf"))
     fleet.start(spec(SLEEP, name="other"))
     tend_until(fleet, lambda: says(fleet, "deaf", "deaf")() and says(fleet, "here", "other")())
-    started = time.monotonic()
-    assert fleet.stop(grace_s=0.5) == ["deaf"]
-    assert time.monotonic() - started < 3.0
+    deaf = fleet.children["deaf"].process
+    wait = deaf.wait
+    # It never ends by itself: the time is left to the other, which may need it on a busy machine.
+    monkeypatch.setattr(deaf, "wait", lambda timeout=None: wait(0.2 if timeout else None))
+    assert fleet.stop(grace_s=60.0) == ["deaf"]
+    assert deaf.returncode == -signal.SIGKILL
     assert not any(child.alive for child in fleet.children.values())
 
 
-def test_a_stopped_process_stays_stopped_while_the_others_are_tended(fleet: LocalFleet) -> None:
+def test_a_stopped_process_stays_stopped_while_the_others_are_tended(clock: Clock, fleet: LocalFleet) -> None:
     for name in ("a", "b"):
         fleet.start(spec(SLEEP, name=name))
     tend_until(fleet, lambda: says(fleet, "here", "a")() and says(fleet, "here", "b")())
-    fleet.stop(["a"], grace_s=0.5)
+    fleet.stop(["a"], grace_s=60.0)
     assert fleet.children["a"].process.returncode != 0
     for _ in range(20):
         fleet.tend(0.0)
-        time.sleep(0.03)
+        clock.sleep(0.1)
     assert fleet.children["a"].done
     assert fleet.children["b"].alive
 
 
-def test_a_process_whose_restart_is_due_is_not_started_by_stop(fleet: LocalFleet) -> None:
+def test_a_process_whose_restart_is_due_is_not_started_by_stop(clock: Clock, fleet: LocalFleet) -> None:
     fleet.start(spec("raise SystemExit(1)"))
     child = fleet.children["p"]
     tend_until(fleet, lambda: child.due_s is not None)
     fleet.stop()
-    time.sleep(0.3)
+    clock.sleep(100.0)
     fleet.tend(0.0)
     assert (child.done, child.restarts) == (True, 0)
 
 
 def test_a_silent_process_is_killed_only_while_the_services_answer(fleet: LocalFleet, tmp_path: Path) -> None:
-    fleet.start(spec(STATUS + "print('hangs', flush=True); time.sleep(60)", str(tmp_path / "status" / "p.json")))
+    fleet.start(spec(STATUS + "print('hangs', flush=True); time.sleep(600)", str(tmp_path / "status" / "p.json")))
     child = fleet.children["p"]
     tend_until(fleet, says(fleet, "hangs"))
     for _ in range(12):
@@ -171,16 +187,21 @@ def test_a_silent_process_is_killed_only_while_the_services_answer(fleet: LocalF
     assert child.exits == [-signal.SIGKILL]
 
 
-def test_a_process_that_gives_signs_of_life_is_left_alone(fleet: LocalFleet, tmp_path: Path) -> None:
-    lively = STATUS + "print('lives', flush=True)\nwhile True:\n    path.touch(); time.sleep(0.05)\n"
-    fleet.start(spec(lively, str(tmp_path / "status" / "p.json")))
+def test_a_process_is_killed_when_it_gives_no_sign_of_life_any_more(
+    clock: Clock, fleet: LocalFleet, tmp_path: Path
+) -> None:
+    fleet.start(spec(STATUS + "print('lives', flush=True); time.sleep(600)", str(tmp_path / "status" / "p.json")))
     child = fleet.children["p"]
     tend_until(fleet, says(fleet, "lives"))
     for _ in range(15):
+        os.utime(tmp_path / "status" / "p.json", (clock.time(), clock.time()))
+        clock.sleep(QUICK.silent_s - 0.1)
         fleet.tend(100.0)
-        time.sleep(0.1)
     assert child.alive
     assert child.restarts == 0
+    clock.sleep(0.2)
+    fleet.tend(100.0)
+    assert child.process.wait() == -signal.SIGKILL
 
 
 def test_a_process_that_never_says_anything_is_killed_too(fleet: LocalFleet) -> None:
@@ -200,7 +221,7 @@ def test_a_former_life_s_status_does_not_count(fleet: LocalFleet, tmp_path: Path
 
 
 def test_memory_peaks_are_those_of_the_kernel_and_outlive_the_process(fleet: LocalFleet) -> None:
-    grow = "import time; block = bytearray(80 * 2**20); del block; print('grown', flush=True); time.sleep(60)"
+    grow = "import time; block = bytearray(80 * 2**20); del block; print('grown', flush=True); time.sleep(600)"
     fleet.start(spec(grow))
     child = fleet.children["p"]
     tend_until(fleet, says(fleet, "grown"))
@@ -208,7 +229,7 @@ def test_memory_peaks_are_those_of_the_kernel_and_outlive_the_process(fleet: Loc
     assert 80 < child.peak_memory_mb < 400
     assert psutil.Process(child.process.pid).memory_info().rss < 60 * 2**20, "the peak is over"
     peak = child.peak_memory_mb
-    fleet.stop(grace_s=5.0)
+    fleet.stop(grace_s=60.0)
     assert child.peak_memory_mb >= peak
     assert peak_memory_mb(child.process.pid) == 0.0
 
@@ -248,14 +269,14 @@ child = '''
 from agents.stopping import stop_on_signals
 flag = stop_on_signals()
 print("ready", flush=True)
-print("asked" if flag.wait(60) else "never asked", flush=True)
+print("asked" if flag.wait(600) else "never asked", flush=True)
 '''
 fleet = LocalFleet(Path(sys.argv[1]), os.environ)
 fleet.start(ProcessSpec("child", ("-c", child)))
 while "ready" not in fleet.last_words("child"):
     time.sleep(0.02)
 print(fleet.children["child"].process.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -269,7 +290,7 @@ def test_a_child_ends_well_when_its_supervisor_is_killed(tmp_path: Path) -> None
     supervisor.kill()
     supervisor.wait()
     supervisor.stdout.close()
-    child.wait(timeout=10)
+    child.wait(timeout=60)
     assert (tmp_path / "logs" / "child.log").read_text().splitlines() == ["ready", "asked"]
 
 
@@ -292,12 +313,13 @@ def test_a_process_whose_supervisor_died_before_it_looked_stops_at_once() -> Non
 
 def test_the_second_interrupt_ends_a_process_that_does_not_look_at_its_flag() -> None:
     code = """
-import time
+import threading, time
 from agents.stopping import stop_on_signals
 flag = stop_on_signals()
+threading.Thread(target=lambda: print("heard", flag.wait(600), flush=True), daemon=True).start()
 print("ready", flush=True)
 try:
-    time.sleep(60)
+    time.sleep(600)
 except KeyboardInterrupt:
     print("interrupted", flag(), flush=True)
 """
@@ -305,7 +327,7 @@ except KeyboardInterrupt:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert process.stdout.readline() == "heard True\n"
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=10)[0] == "interrupted True\n"
+    assert process.communicate(timeout=60)[0] == "interrupted True\n"

@@ -33,6 +33,7 @@ from infra.fleet.local import LocalFleet
 from infra.live import View
 from infra.progress import Observer
 from infra.run import RunFailed, RunOptions, _watch, processes, run
+from tests.clock import Clock
 from tests.runs import RUN, open_run, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +73,7 @@ class Job:
             return {}
         return found
 
-    def until(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
         given_up_s = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, self.said()
@@ -83,7 +84,7 @@ class Job:
         """Sends the signal, waits for a clean end, and returns the saved summary."""
         if number is not None:
             self.process.send_signal(number)
-        assert self.process.wait(60) == 0, self.said()
+        assert self.process.wait(120) == 0, self.said()
         summary: dict[str, Any] = json.loads((self._folder / "runs" / RUN / "summary.json").read_text())
         return summary
 
@@ -227,6 +228,25 @@ def test_workers_know_their_place_on_the_ladder() -> None:
     assert specs[-1].nice == 10, "scoring takes what the others leave"
 
 
+def until(condition: Callable[[], bool]) -> None:
+    given_up_s = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < given_up_s, "never happened"
+        time.sleep(0.05)
+
+
+class TimedFlag(StopFlag):
+    """Whoever waits for it lets the clock go on instead."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def wait(self, seconds: float) -> bool:
+        self._clock.sleep(seconds)
+        return self()
+
+
 class Wire:
     """A port that passes everything on to mongod until it is cut."""
 
@@ -283,42 +303,43 @@ def test_a_run_tends_its_processes_and_hears_a_stop_while_the_database_is_away(
     arguments = (RunOptions(name=RUN), config, Fleet(tmp_path, {}), observer, View(RUN, None), stop)
     watching = threading.Thread(target=_watch, args=arguments)
     watching.start()
-    time.sleep(1.2)
-    assert tended[-1] > 0.5
+    until(lambda: tended[-1:] > [0.5])
     wire.cut()
-    before = len(tended)
-    time.sleep(6.0)
-    assert len(tended) - before >= 4, "the children are looked after all the same"
-    assert tended[-1] == 0.0, "their silence does not count while the database is away"
+    # Their silence does not count while the database is away, and they are looked after all the same.
+    until(lambda: tended[-4:] == [0.0] * 4)
     stop.set()
-    watching.join(5.0)
+    watching.join(120.0)
     assert not watching.is_alive()
     with pytest.raises(ReplayUnavailable):
         far.counts(RUN)
     far.close()
 
 
-def test_a_run_ends_by_itself_after_its_minutes(tmp_path: Path) -> None:
-    replay, config = MemoryReplay(), small_config()
+def test_a_run_ends_by_itself_after_its_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, replay, config = Clock(), MemoryReplay(), small_config()
+    monkeypatch.setattr("infra.run.time", clock)
     open_run(replay, config)
     observer = Observer(RUN, replay, MemoryCheckpoints(), tmp_path)
-    started = time.monotonic()
-    _watch(RunOptions(minutes=0.02), config, LocalFleet(tmp_path, {}), observer, View(RUN, 0.02), StopFlag())
-    assert 1.2 <= time.monotonic() - started < 3.0
+    started_s = clock.monotonic()
+    _watch(RunOptions(minutes=2.0), config, LocalFleet(tmp_path, {}), observer, View(RUN, 2.0), TimedFlag(clock))
+    assert clock.monotonic() - started_s == 120.0
 
 
-def test_a_damaged_pointer_does_not_end_the_run(tmp_path: Path) -> None:
+def test_a_damaged_pointer_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Damaged(MemoryCheckpoints):
         looks = 0
 
         def latest(self, run: str) -> None:
             self.looks += 1
+            if self.looks == 3:
+                stop.set()
             raise CheckpointCorrupt("latest.json is corrupt")
 
-    replay, store, stop = MemoryReplay(), Damaged(), StopFlag()
+    clock = Clock()
+    monkeypatch.setattr("infra.run.time", clock)
+    replay, store, stop = MemoryReplay(), Damaged(), TimedFlag(clock)
     config = small_config()
     open_run(replay, config)
-    threading.Timer(1.0, stop.set).start()
     observer = Observer(RUN, replay, store, tmp_path)
     _watch(RunOptions(name=RUN), config, LocalFleet(tmp_path, {}), observer, View(RUN, None), stop)
-    assert store.looks >= 1
+    assert store.looks == 3

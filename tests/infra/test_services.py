@@ -63,7 +63,7 @@ def s3_in(folder: Path) -> S3Server:
 
 def client_of(service: Mongod, **other: Any) -> MongoClient[dict[str, Any]]:
     options: dict[str, Any] = {"username": service.user, "password": service.password} | other
-    return MongoClient("127.0.0.1", service.port, directConnection=True, serverSelectionTimeoutMS=3000, **options)
+    return MongoClient("127.0.0.1", service.port, directConnection=True, serverSelectionTimeoutMS=30_000, **options)
 
 
 def s3_client(service: S3Server, secret: str | None = None) -> Any:
@@ -77,7 +77,7 @@ def s3_client(service: S3Server, secret: str | None = None) -> Any:
     )
 
 
-def is_gone(pid: int, within_s: float = 10.0) -> bool:
+def is_gone(pid: int, within_s: float = 60.0) -> bool:
     """Whether the process ends in time; a dead one that nobody waited for counts as ended."""
     deadline_s = time.monotonic() + within_s
     while time.monotonic() < deadline_s:
@@ -309,7 +309,7 @@ def test_a_child_ends_with_a_killed_parent(tmp_path: Path) -> None:
     tether = Path("infra/services/tether.py").resolve()
     parent = (
         "import os, subprocess, sys\n"
-        f"child = subprocess.Popen([sys.executable, {str(tether)!r}, str(os.getpid()), '/bin/sleep', '60'])\n"
+        f"child = subprocess.Popen([sys.executable, {str(tether)!r}, str(os.getpid()), '/bin/sleep', '600'])\n"
         "print(child.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -319,7 +319,7 @@ def test_a_child_ends_with_a_killed_parent(tmp_path: Path) -> None:
         time.sleep(0.3)
         assert not is_gone(child, within_s=0.1)
         process.kill()
-        assert is_gone(child, within_s=5.0)
+        assert is_gone(child)
 
 
 def test_servers_are_found_without_a_path() -> None:

@@ -84,7 +84,7 @@ class NativeBatch:
         bodies, (y, ydot, excitation, step_size_s, state) = self._engine.bodies, self._start
         bodies.y[rows], bodies.ydot[rows], bodies.excitation[rows] = y, ydot, excitation
         bodies.step_size_s[rows] = step_size_s
-        self.states[rows] = state
+        bodies.state[rows] = self.states[rows] = state
         self._steps[rows] = 0
         self._forgive(rows)
         return self.states
@@ -93,7 +93,7 @@ class NativeBatch:
         """Holds the excitations for one control step (10 ms) and returns `states` (N, S) and who failed (N,).
 
         A failed body keeps its last good state, is explained in `errors`, and must be reset before its next step; it
-        disturbs no other. Bodies that are not asked to move cost nothing and stay as they are.
+        disturbs no other. Bodies that are not asked to move are not simulated and stay as they are.
 
         Args:
             excitations: (N, M) in [0, 1]; rows of bodies that do not move are not looked at.
@@ -105,24 +105,21 @@ class NativeBatch:
         """
         rows = positions(which, self.number)
         values = check_excitations(excitations, self.number, len(self._muscles), rows)
-        if (self._steps[rows] < 0).any():
-            waiting = np.flatnonzero(self._steps[rows] < 0)
-            body = int(np.arange(self.number)[rows][waiting[0]])
+        waiting = self._steps[rows] < 0
+        if np.count_nonzero(waiting):
+            body = int(np.arange(self.number)[rows][np.argmax(waiting)])
             failed = f"it failed ({self.errors[body]})" if body in self.errors else "it has no state yet"
             raise RuntimeError(f"step of body {body} before its reset: {failed}; reset it, or leave it out of `which`")
         bodies = self._engine.bodies
-        if isinstance(rows, slice):
-            bodies.excitation[:] = values
-            self._engine.advance(CONTROL_STEP_S)
-        else:
-            bodies.excitation[rows] = values[rows]
-            self._engine.advance(CONTROL_STEP_S, rows)
+        bodies.excitation[rows] = values[rows]
+        self._engine.advance(CONTROL_STEP_S, None if isinstance(rows, slice) else rows)
         self._steps[rows] += 1
-        bad = self._failed(rows)
-        if bad.any():
+        bad = bodies.failed != 0
+        if np.count_nonzero(bad):
             self._explain(np.flatnonzero(bad))
-            rows = np.flatnonzero(~bad) if isinstance(rows, slice) else rows[~bad[rows]]
-        self.states[rows] = bodies.state[rows]
+        # Both hold the same of a body that did not move: to copy it too is faster than to pick the others.
+        ready = positions(self.ready, self.number)
+        self.states[ready] = bodies.state[ready]
         return self.states, bad
 
     def snapshot(self, body: int) -> Snapshot:
@@ -171,13 +168,6 @@ class NativeBatch:
         self._engine.advance(0.0)
         columns = (bodies.y, bodies.ydot, bodies.excitation, bodies.step_size_s, bodies.state)
         return tuple(np.copy(column[0]) for column in columns)
-
-    def _failed(self, rows: slice | NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(N,) which of `rows` could not be moved, or not to finite numbers."""
-        bodies = self._engine.bodies
-        bad = np.zeros(self.number, dtype=bool)
-        bad[rows] = bodies.failed[rows] != 0
-        return bad
 
     def _explain(self, failed: NDArray[np.intp]) -> None:
         for body in failed.tolist():

@@ -24,14 +24,13 @@ def positions(which: Which, number: int) -> Rows:
     if asked.dtype == np.bool_:
         if asked.shape != (number,):
             raise ValueError(f"a mask of shape {asked.shape} does not fit {number} bodies")
-        found = np.flatnonzero(asked)
-    else:
-        found = asked.astype(np.intp)
-        if found.ndim != 1 or (len(found) and (found.min() < 0 or found.max() >= number)):
-            raise ValueError(f"there are bodies 0 to {number - 1}, not {asked.tolist()}")
-        if len(np.unique(found)) != len(found):
-            raise ValueError(f"a body is asked for twice in {asked.tolist()}")
-    return slice(None) if len(found) == number and asked.dtype == np.bool_ else found
+        return slice(None) if np.count_nonzero(asked) == number else np.flatnonzero(asked)
+    found = asked.astype(np.intp)
+    if found.ndim != 1 or (len(found) and (found.min() < 0 or found.max() >= number)):
+        raise ValueError(f"there are bodies 0 to {number - 1}, not {asked.tolist()}")
+    if len(set(found.tolist())) < len(found):
+        raise ValueError(f"a body is asked for twice in {asked.tolist()}")
+    return found
 
 
 def check_excitations(excitations: NDArray[Any], number: int, muscles: int, rows: Rows) -> NDArray[np.float64]:
@@ -43,9 +42,9 @@ def check_excitations(excitations: NDArray[Any], number: int, muscles: int, rows
             "another model, or for another number of bodies?"
         )
     moved = values[rows]
-    if moved.size and not (moved.min() >= 0.0 and moved.max() <= 1.0):  # NaN compares false, so it counts as wrong
-        wrong = ~((moved >= 0.0) & (moved <= 1.0))
-        i, muscle = (int(found) for found in np.argwhere(wrong)[0])
+    right = (moved >= 0.0) & (moved <= 1.0)  # NaN compares false, so it counts as wrong
+    if np.count_nonzero(right) < right.size:
+        i, muscle = (int(found) for found in np.argwhere(~right)[0])
         body, value = int(np.arange(number)[rows][i]), moved[i, muscle]
         if not np.isfinite(value):
             raise ValueError(f"excitation of body {body}, muscle {muscle} is not finite")

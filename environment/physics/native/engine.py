@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -40,10 +41,12 @@ class Engine:
         self._tables = Directory(self.tables)
         self._method = Directory(method(settings, self.tables))
         self._bodies = Directory(self.bodies)
+        self._all = np.arange(number)
         self._lanes = lanes
         self._closed = False
         self._scratch = [self._room(lanes) for _ in range(max(1, min(threads, number // lanes)))]
-        self._pool = ThreadPoolExecutor(len(self._scratch), "bodies") if len(self._scratch) > 1 else None
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_process = -1
 
     def start(self) -> NDArray[np.float64]:
         """(2 D + 2 M,) the state at rest in the start pose, fibres in equilibrium."""
@@ -63,16 +66,17 @@ class Engine:
     def advance(self, duration_s: float, which: NDArray[np.intp] | None = None) -> None:
         """Moves bodies on by `duration_s`, or not at all when it is 0, and describes where they are.
 
-        `bodies.failed` tells which could not be moved so far, or to no finite state.
+        `bodies.failed` tells which of them could not be moved so far, or to no finite state.
 
         Args:
             which: Numbers of the bodies, each once; None is all. The others stay as they are.
         """
         if self._closed:
             raise RuntimeError("this simulator was closed; make another one")
-        number = self.number if which is None else len(which)
-        self.bodies.asked[:number] = np.arange(number) if which is None else which
-        self.bodies.failed[self.bodies.asked[:number]] = 0
+        asked = self._all if which is None else which
+        number = len(asked)
+        self.bodies.asked[:number] = asked
+        self.bodies.failed[:] = 0
         self.bodies.queue[:] = 0
         if duration_s > 0.0:
             self._work(number, duration_s)
@@ -81,17 +85,24 @@ class Engine:
     def close(self) -> None:
         """Ends the threads; nothing can be moved any more."""
         self._closed = True
-        if self._pool is not None:
+        if self._pool is not None and self._pool_process == os.getpid():
             self._pool.shutdown()
 
     def _work(self, number: int, duration_s: float) -> None:
         """Lets as many threads as there is work for take bodies from the queue until it is empty."""
         threads = min(len(self._scratch), -(-number // self._lanes))
-        if self._pool is None or threads < 2:
+        if threads < 2:
             self._take_part(0, number, duration_s)
         else:
-            for done in [self._pool.submit(self._take_part, i, number, duration_s) for i in range(threads)]:
+            pool = self._threads()
+            for done in [pool.submit(self._take_part, i, number, duration_s) for i in range(threads)]:
                 done.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """Of this process: a forked child does not inherit its parent's, and would wait for them for ever."""
+        if self._pool is None or self._pool_process != os.getpid():
+            self._pool, self._pool_process = ThreadPoolExecutor(len(self._scratch), "bodies"), os.getpid()
+        return self._pool
 
     def _take_part(self, thread: int, number: int, duration_s: float) -> None:
         run, work = self._scratch[thread]

@@ -11,41 +11,18 @@ from environment.body_model import (
     Sphere,
     Thelen2003Muscle,
 )
-from environment.state import AXES, Entry, StateLayout
-
-_COORDINATE_UNITS = {"joint_pos": ("rad", "m"), "joint_vel": ("rad/s", "m/s"), "joint_acc": ("rad/s^2", "m/s^2")}
-_BODY_UNITS = {
-    "body_pos": "m",
-    "body_vel": "m/s",
-    "body_acc": "m/s^2",
-    "body_pos_rot": "rad",
-    "body_vel_rot": "rad/s",
-    "body_acc_rot": "rad/s^2",
-}
-_MUSCLE_UNITS = {"activation": "1", "fiber_length": "m", "fiber_velocity": "m/s", "fiber_force": "N"}
-_MASS_CENTER_UNITS = {"mass_center_pos": "m", "mass_center_vel": "m/s", "mass_center_acc": "m/s^2"}
+from environment.physics.full_layout import full_layout
+from environment.state import AXES, StateLayout
 
 
 def state_layout(model: BodyModel) -> StateLayout:
-    """Of the vectors that the engine gives for this model. Markers are left out, as in the OpenSim physics."""
-    entries: list[Entry] = []
-    hollow: list[str] = []
-    for branch, units in _COORDINATE_UNITS.items():
-        for joint in model.joints:
-            path = f"{branch}/{joint.name}"
-            if not joint.coordinates:
-                hollow.append(path)
-            for one in joint.coordinates:
-                entries.append(Entry(f"{path}/{one.name}", units[0] if one.rotational else units[1]))
-    for branch, unit in _BODY_UNITS.items():
-        entries += [Entry(f"{branch}/{body.name}/{axis}", unit) for body in model.bodies for axis in AXES]
-    for force in model.forces:
-        entries += [Entry(f"forces/{force.name}/{leaf}", unit) for leaf, unit in _record(force)]
-    for muscle in model.muscles:
-        entries += [Entry(f"muscles/{muscle.name}/{leaf}", unit) for leaf, unit in _MUSCLE_UNITS.items()]
-    for name, unit in _MASS_CENTER_UNITS.items():
-        entries += [Entry(f"misc/{name}/{axis}", unit) for axis in AXES]
-    return StateLayout(tuple(entries), (*hollow, "markers"))
+    """Of the vectors that the engine gives for this model."""
+    return full_layout(
+        {joint.name: [(one.name, one.rotational) for one in joint.coordinates] for joint in model.joints},
+        [body.name for body in model.bodies],
+        [(force.name, label, unit) for force in model.forces for label, unit in _record(force)],
+        [muscle.name for muscle in model.muscles],
+    )
 
 
 def _record(force: Force) -> list[tuple[str, str]]:

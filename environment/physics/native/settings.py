@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from environment.arguments import is_number
+
 METHODS = ("BogackiShampine32", "DormandPrince54", "RungeKuttaMerson")
 
 
@@ -24,6 +26,8 @@ class NativeSettings:
     def __post_init__(self) -> None:
         if self.integrator not in METHODS:
             raise ValueError(f"integrator {self.integrator!r} is unknown to native; there are {', '.join(METHODS)}")
+        if not is_number(self.accuracy):
+            raise ValueError(f"native integrator accuracy {self.accuracy!r} must be a number")
         if not 1e-12 <= self.accuracy <= 1e-3:
             raise ValueError(f"native integrator accuracy {self.accuracy:g} is outside 1e-12..1e-3")
         if self.stale_controls and self.integrator != "RungeKuttaMerson":

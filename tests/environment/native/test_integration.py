@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -180,6 +182,22 @@ def test_a_body_s_way_does_not_depend_on_its_neighbours_bit_for_bit(settings: Na
     for one, other in zip(fields(together), fields(alone), strict=True):
         assert one.tobytes() == other.tobytes()
     assert together.bodies.evaluations.max() > 3 * together.bodies.evaluations.min()
+
+
+def test_a_forked_process_starts_threads_of_its_own() -> None:
+    several = crowd(25, threads=2)
+    several.advance(0.001)
+    expected, child = crowd(25), os.fork()
+    if child == 0:
+        signal.alarm(60)  # a child that waits for its parent's threads must not outlive the test
+        several.advance(0.001)
+        os._exit(0 if several.bodies.y[:, 0].all() else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    several.advance(0.001)
+    for _ in range(2):
+        expected.advance(0.001)
+    np.testing.assert_array_equal(several.bodies.y, expected.bodies.y)
 
 
 def test_threads_change_nothing() -> None:

@@ -20,6 +20,11 @@ from environment.physics.native.machine_code import machine_code
 stats = machine_code("settle").settle.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
+NOTHING_CAN_BE_WRITTEN = """
+import os
+access = os.access
+os.access = lambda path, mode: mode != os.W_OK and access(path, mode)
+"""
 
 
 @pytest.fixture
@@ -34,25 +39,41 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
+def folder() -> Path:
+    with home._folder() as found:
+        return found
+
+
+@pytest.fixture
+def read_only(sources: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Machine code in the checkout, which can not be written any more: not even by the superuser, who runs tests."""
+    ready = folder()
+    (ready / "entry_0").mkdir()
+    (ready / "entry_0" / "one.nbi").write_text("code")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: access(path, mode) and not (path == ready and mode == os.W_OK))
+    return ready
+
+
 def test_the_folder_is_named_after_the_sources_wherever_they_lie(sources: Path) -> None:
-    before = home._folder()
+    before = folder()
     assert before.parent == sources / "__pycache__"
     assert before.is_dir()
-    assert before.name == home._folder().name
+    assert before.name == folder().name
     (sources / "notes.txt").write_text("no source")
-    assert home._folder() == before
+    assert folder() == before
     for file in ("lanes.py", "compilation/paths.py", "entry/one.py"):
         old = (sources / file).read_text()
         (sources / file).write_text(old + "\n")
-        assert home._folder() != before, file
+        assert folder() != before, file
         (sources / file).write_text(old)
-    assert home._folder() == before
+    assert folder() == before
 
 
 def test_numba_s_own_variable_says_where(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = tmp_path / "a" / "b"
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(asked))
-    assert home._folder().parent == asked
+    assert folder().parent == asked
     assert not (sources / "__pycache__").exists()
 
 
@@ -61,7 +82,7 @@ def test_a_checkout_that_can_not_be_written_uses_the_user_s_cache(
 ) -> None:
     # A file in the way is refused to everybody, the superuser included.
     (sources / "__pycache__").write_text("in the way")
-    assert home._folder().parent == tmp_path / "home" / ".cache" / "prosthetics-replay"
+    assert folder().parent == tmp_path / "home" / ".cache" / "prosthetics-replay"
 
 
 def test_nowhere_to_write_is_said_with_the_places_and_the_cure(
@@ -70,22 +91,44 @@ def test_nowhere_to_write_is_said_with_the_places_and_the_cure(
     (sources / "__pycache__").write_text("in the way")
     (tmp_path / "home").write_text("in the way")
     with pytest.raises(OSError, match="no place to keep machine code") as caught:
-        home._folder()
+        folder()
     for part in (str(sources / "__pycache__"), str(tmp_path / "home"), "set NUMBA_CACHE_DIR"):
         assert part in str(caught.value)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "home" / "asked"))
     with pytest.raises(OSError, match=r"home/asked can not be written"):
-        home._folder()
+        folder()
+
+
+def test_code_that_can_only_be_read_is_copied_to_where_it_can_be_written(read_only: Path, tmp_path: Path) -> None:
+    (read_only / "entry_0").chmod(0o555)
+    (read_only / "entry_0" / "one.nbi").chmod(0o444)
+    found = folder()
+    assert found.parent == tmp_path / "home" / ".cache" / "prosthetics-replay"
+    copy = found / "entry_0" / "one.nbi"
+    assert copy.read_text() == "code"
+    assert [path.stat().st_mode & 0o200 for path in (copy, copy.parent)] == [0o200, 0o200]
+    copy.write_text("newer code")
+    assert (folder() / "entry_0" / "one.nbi").read_text() == "newer code"
+
+
+def test_where_nothing_can_be_written_code_that_can_be_read_serves_all_the_same(
+    read_only: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "home").write_text("in the way")
+    with home._folder() as found:
+        assert found != read_only
+        assert (found / "entry_0" / "one.nbi").read_text() == "code"
+    assert not found.exists(), "the code is in memory by then"
 
 
 def test_code_of_earlier_sources_is_removed(sources: Path) -> None:
-    folder = home._folder()
-    old, other = folder.parent / "machine-code-0123456789abcdef", folder.parent / "something-else"
+    mine = folder()
+    old, other = mine.parent / "machine-code-0123456789abcdef", mine.parent / "something-else"
     for one in (old, other):
         one.mkdir()
         (one / "file").write_text("x")
-    home._remove_outdated(folder)
-    assert folder.is_dir()
+    home._remove_outdated(mine)
+    assert mine.is_dir()
     assert other.is_dir()
     assert not old.exists()
 
@@ -94,14 +137,14 @@ def test_code_in_other_places_may_be_another_checkout_s_and_stays(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "shared"))
-    folder = home._folder()
+    mine = folder()
     others = [
-        folder.parent / "machine-code-0123456789abcdef",
+        mine.parent / "machine-code-0123456789abcdef",
         sources / "__pycache__" / "machine-code-0123456789abcdef",
     ]
     for other in others:
         other.mkdir(parents=True)
-    home._remove_outdated(folder)
+    home._remove_outdated(mine)
     assert all(other.is_dir() for other in others)
 
 
@@ -122,6 +165,12 @@ def test_a_module_that_is_not_there_is_an_error_and_leaves_numba_s_setting() -> 
     assert cache_dir() == before
 
 
+def test_numba_that_may_not_compile_is_named_with_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(RuntimeError, match=r"NUMBA_DISABLE_JIT forbids .* unset it, or .* physics='opensim'"):
+        machine_code.__wrapped__("settle")
+
+
 def start(**variables: str) -> subprocess.Popen[str]:
     """A process that loads the machine code and says how often it found it and how often it had to compile it."""
     environment = {**os.environ, **variables}
@@ -139,6 +188,14 @@ def answers(*processes: subprocess.Popen[str]) -> list[str]:
 def test_a_later_start_compiles_nothing() -> None:
     machine_code("settle")
     assert answers(start()) == ["1 0"]
+
+
+def test_a_start_where_code_can_only_be_read_compiles_nothing() -> None:
+    machine_code("settle")
+    found = subprocess.run(
+        [sys.executable, "-c", NOTHING_CAN_BE_WRITTEN + REPORT], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "1 0"
 
 
 @pytest.mark.slow

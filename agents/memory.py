@@ -1,0 +1,112 @@
+"""What the learner samples, as its configuration wants it: whose episodes, seen how, drawn how."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.config import RunConfig
+from agents.replay.contract import Run, Timesteps
+from agents.replay.derivation import Derivation
+from agents.replay.hindsight import Hindsight
+from agents.replay.mirror import Mirror
+from agents.replay.mixture import Memory, Mixture, Part
+from agents.replay.ring import Ring, bytes_needed
+from agents.replay.sampling import build_sampler
+from environment import targets
+from environment.observations import observation
+from environment.rewards import TASK_REWARDS, shaped
+from environment.state import TARGET_VELOCITY, Entry, StateLayout
+from environment.tasks import task
+
+log = logging.getLogger(__name__)
+
+Rewards = Callable[[Timesteps], NDArray[np.float64]]
+
+
+def layout_of(run: Run) -> StateLayout:
+    """The layout of a run's stored states, without a simulator."""
+    entries = zip(run.state_names, run.state_units, strict=True)
+    return StateLayout(tuple(Entry(name, unit) for name, unit in entries))
+
+
+def build_memory(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Memory:
+    """The learner's memory: the run's own episodes, and as `replay` asks, those of `others` and hindsight.
+
+    Raises: MemoryError with the figures when it does not fit; ValueError when another run stores other states or
+        muscles.
+    """
+    shares, hindsight = config.replay.partitions, config.replay.hindsight_share
+    parts = [Part(f"run.{one.name}", build_mirror(config, run, one), shares[one.name], one.name) for one in others]
+    if hindsight:
+        parts.append(Part("hindsight", build_mirror(config, run, hindsight=True), hindsight))
+    own = 1.0 - sum(part.share for part in parts)
+    if own > 1e-9:
+        mirror = build_mirror(config, run)
+        if not parts:
+            return mirror
+        parts.insert(0, Part("own", mirror, own))
+    return Mixture(parts)
+
+
+def build_mirror(config: RunConfig, run: Run, of: Run | None = None, *, hindsight: bool = False) -> Mirror:
+    """A copy of a run's decisions in memory, its own or another's, as the run's policies see them.
+
+    Raises: MemoryError, ValueError as `build_memory`.
+    """
+    derive, replay = build_derivation(config, run, of, hindsight=hindsight), config.replay
+    sizes = (replay.capacity_timesteps, derive.observation_size, derive.action_size, replay.mirror_floats)
+    log.info("a mirror takes up to %.2f GB for %d decisions", bytes_needed(*sizes) / 1e9, replay.capacity_timesteps)
+    ring = Ring(*sizes)
+    return Mirror(ring, derive, build_sampler(replay.sampling.name, replay.sampling.settings, ring))
+
+
+def build_derivation(config: RunConfig, run: Run, of: Run | None = None, *, hindsight: bool = False) -> Derivation:
+    """What `run` learns from, of the states that it, or the run `of`, stores."""
+    stored = of or run
+    if (stored.layout_sha256, tuple(stored.action_names)) != (run.layout_sha256, tuple(run.action_names)):
+        raise ValueError(
+            f"run {run.name!r} can not learn from run {stored.name!r}: its states or muscles are others; likely it is "
+            "of a task with another body"
+        )
+    layout = layout_of(run)
+    observe = observation(config.environment.observation, layout)
+    target = layout.where(TARGET_VELOCITY)
+    scale, offset = config.learner.reward_scale, config.learner.reward_offset
+    same = stored.reward == run.reward and not hindsight
+    rewards: Rewards = (lambda steps: steps.reward) if same else _computed_anew(config, run, layout)
+
+    def target_age(states: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.float32]:
+        return targets.age_s(states[:, target], first)
+
+    def training_reward(steps: Timesteps) -> NDArray[np.float64]:
+        return scale * (rewards(steps) + offset)
+
+    return Derivation(
+        state_size=layout.size,
+        action_size=len(run.action_names),
+        observe=observe,
+        observation_size=len(observe.names),
+        history=observe.history,
+        target_age=target_age,
+        training_reward=training_reward,
+        gamma=config.replay.gamma,
+        n_step=config.replay.n_step,
+        **({"seen_as": Hindsight(layout)} if hindsight else {}),
+    )
+
+
+def _computed_anew(config: RunConfig, run: Run, layout: StateLayout) -> Rewards:
+    """The run's own reward of states that were stored with another one."""
+    reward = shaped(TASK_REWARDS[task(run.task).reward](layout), layout, config.environment.shaping)
+
+    def rewards(steps: Timesteps) -> NDArray[np.float64]:
+        terms = reward.evaluate(np.asarray(steps.state, np.float64))
+        found: NDArray[np.float64] = np.sum(list(terms.values()), axis=0)
+        found[steps.first] = 0.0  # nothing was done to arrive at a reset state
+        return found
+
+    return rewards
