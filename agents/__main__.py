@@ -6,6 +6,7 @@
     learn      the learner
     evaluate   score published checkpoints, in the background or one of them once
     resimulate play stored episodes on the reference physics and tell how far they come apart
+    replay     what is stored: summary, episodes, export, import, prune, verify
 
 The services are those that `.env` and the environment name (see `.env.example`); `python -m infra up` starts local
 ones. `python -m infra run` starts all of these processes together.
@@ -37,6 +38,7 @@ from agents.lease import LeaseLost, RunIsTaken
 from agents.plain import ConfigError
 from agents.policy import PolicyMismatch
 from agents.replay.contract import ReplayUnavailable
+from agents.replay_commands import add_replay
 from agents.stopping import StopFlag, stop_on_signals
 from agents.telemetry import Telemetry, set_up_logging
 from environment.config import PHYSICS
@@ -264,6 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     scoring.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="of the episodes")
     _choose_episodes(command(resimulate))
+    add_replay(commands)
     return parser
 
 

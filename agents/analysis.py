@@ -152,23 +152,24 @@ class Plausibility:
     def __init__(self, run: Run) -> None:
         """Raises: KeyError when the run's states lack what the checks need, ConfigError for an unreadable config."""
         self._run = run
-        self._layout = StateLayout(tuple(map(Entry, run.state_names, run.state_units)))
-        base = TASK_REWARDS[task(run.task).reward](self._layout)
+        layout = StateLayout(tuple(map(Entry, run.state_names, run.state_units)))
+        base = TASK_REWARDS[task(run.task).reward](layout)
         shaping = RunConfig.of(run.config).environment.shaping
-        self._reward = shaped(base, self._layout, shaping)
-        self.largest_reward = None if shaping else _largest_reward(base, self._layout)
+        self._reward = shaped(base, layout, shaping)
+        self.largest_reward = None if shaping else _largest_reward(base, layout)
         """Of one control step; None when shaped terms take part, which have no common bound."""
-        self._height = self._layout.index["body_pos/pelvis/y"]
-        self._activation = self._layout.ending("muscles", "activation")
+        self._names = layout.names
+        self._height = layout.index["body_pos/pelvis/y"]
+        self._activation = layout.ending("muscles", "activation")
 
     def findings(self, episode: Episode, steps: EpisodeTimesteps) -> Iterator[Finding]:
         """Everything impossible in one episode."""
         for problem, names, values, wrong in self._checks(steps):
             # Some columns start after the reset state.
             first = len(steps.state) - len(values)
-            for row, column in np.argwhere(wrong).tolist():
+            for row, column in np.argwhere(wrong).tolist() if wrong.any() else ():
                 yield Finding(episode.id, row + first, names[column], float(values[row, column]), problem)
-        for step, name, value, problem in _disorder(episode, steps):
+        for step, name, value, problem in disorder(episode, steps):
             yield Finding(episode.id, step, name, value, problem)
 
     def _checks(self, steps: EpisodeTimesteps) -> Iterator[Check]:
@@ -176,8 +177,8 @@ class Plausibility:
         excitation = steps.excitation.astype(np.float64)
         muscles = [f"excitation/{muscle}" for muscle in self._run.action_names]
         height, activation = state[:, [self._height]], state[:, self._activation]
-        activations = [self._layout.names[i] for i in self._activation]
-        yield "not finite", self._layout.names, state, ~np.isfinite(state)
+        activations = [self._names[i] for i in self._activation]
+        yield "not finite", self._names, state, ~np.isfinite(state)
         yield "not finite", muscles, excitation, ~np.isfinite(excitation)
         yield "not finite", ["reward"], reward, ~np.isfinite(reward)
         yield "outside 0..1", muscles, excitation, _outside(excitation, 0.0, 1.0)
@@ -213,7 +214,7 @@ def _one_by_one(replay: Replay, plausible: Plausibility, episode: Episode) -> It
     yield from plausible.findings(episode, steps)
 
 
-def _disorder(episode: Episode, steps: EpisodeTimesteps) -> Iterator[tuple[int, str, float, str]]:
+def disorder(episode: Episode, steps: EpisodeTimesteps) -> Iterator[tuple[int, str, float, str]]:
     """What can not follow one another: step, name, value, problem."""
     last = len(steps.reward) - 1
     if last != episode.length:

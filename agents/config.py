@@ -69,6 +69,8 @@ class ReplayConfig:
     """Share of every batch in which the velocity that was reached is taken for the one that was asked for."""
     write_batch: int = 150
     """Timesteps that go to the database in one write."""
+    spool_megabytes: int = 512
+    """Room on a worker's disk for what the database has not taken yet; a worker whose room is full waits."""
     n_step: int = 1
     """Decisions that a transition spans."""
     gamma: float = 0.99
@@ -94,8 +96,9 @@ class ReplayConfig:
             )
         if self.mirror_floats not in FLOATS:
             raise ValueError(f"mirror_floats={self.mirror_floats!r} is unknown; there are {', '.join(FLOATS)}")
-        if self.write_batch < 1 or self.n_step < 1:
-            raise ValueError(f"write_batch={self.write_batch} and n_step={self.n_step} must be at least 1")
+        for name in ("write_batch", "n_step", "spool_megabytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0.0 <= self.gamma < 1.0:
             raise ValueError(f"gamma={self.gamma} must be in [0, 1)")
         if not self.samples_per_timestep > 0:

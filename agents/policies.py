@@ -30,6 +30,8 @@ class PublishedPolicies:
         self._store, self._run, self._needed, self._note = store, run, needed, note
         self._policy = first
         self._refused = 0
+        self.updates = 0
+        """Batches that the newest published version has learned from."""
         self.refresh_ms = 0.0
 
     def latest(self) -> ActingPolicy:
@@ -37,6 +39,8 @@ class PublishedPolicies:
         started_s = time.perf_counter()
         try:
             version = self._store.latest(self._run)
+            if version is not None:
+                self.updates = int(version.metadata.get("updates", 0))
             if version is not None and version.number not in (self._policy.version, self._refused):
                 self._take(version.number)
         except (CheckpointStoreUnavailable, CheckpointMissing, CheckpointCorrupt) as error:

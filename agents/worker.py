@@ -6,6 +6,8 @@ import logging
 import time
 import zlib
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ import torch
 from agents.actor import EpisodePlan, Stop, act
 from agents.build import build_environment, contract_of
 from agents.checkpoints.contract import CheckpointStore
-from agents.config import RunConfig
+from agents.config import RunConfig, data_dir
 from agents.exploration import Ladder, UniformActions
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
@@ -27,6 +29,12 @@ from environment.timestep import CONTROL_STEP_S
 log = logging.getLogger(__name__)
 
 _LONGEST_REBUILD_PAUSE_S = 30.0
+_LAST_WORDS_S = 5.0
+"""For the store to take what a stopping worker has written; what is left then, the next start sends."""
+_LOOK_EVERY_S = 0.5
+"""For what the learner has published, while a worker waits for it."""
+_SETTLE_S = 30.0
+"""For the store to take an explorer's episode, before it is asked whether the run has enough."""
 EnvironmentFactory = Callable[[EnvironmentConfig, Run], ProstheticsEnv]
 
 
@@ -53,6 +61,11 @@ class Plans:
         if policy.version == 0:
             return EpisodePlan(seed, UniformActions(generator), "explore")
         return EpisodePlan(seed, self._ladder.for_episode(number), "train")
+
+
+def spool_folder(run: str, worker: str) -> Path:
+    """Where on this machine a worker's timesteps wait for the store."""
+    return data_dir() / "spool" / run / quote(worker, safe="")
 
 
 def _sleep(seconds: float, stop: Stop) -> None:
@@ -94,6 +107,8 @@ class Rollouts:
         self._store, self._telemetry, self._build = store, telemetry, build
         self.episodes = 0
         self._timesteps = 0
+        self._collected = Collected(replay, run.name)
+        self._waited_for_learner_s = 0.0
         self._started_s = time.monotonic()
 
     def work(self, worker: int, workers: int, stop: Stop, enough: Callable[[], bool] = lambda: False) -> None:
@@ -104,11 +119,13 @@ class Rollouts:
         torch.set_num_threads(1)  # a policy this small only loses by sharing; the other cores are other workers'
         run, name = self._run, self._telemetry.process
         contract = contract_of(run, self._config)
-        writer = self._replay.writer(run.name, name, batch=self._config.replay.write_batch)
+        spool = spool_folder(run.name, name)
+        settings = self._config.replay
+        room = settings.spool_megabytes << 20
+        writer = self._replay.writer(run.name, name, batch=settings.write_batch, spool=spool, spool_bytes=room)
         first = RandomPolicy(contract, np.random.default_rng([writer.writer]))
-        policies = (
-            PublishedPolicies(self._store, run.name, contract, first, self._note) if self._store else FixedPolicy(first)
-        )
+        published = self._store and PublishedPolicies(self._store, run.name, contract, first, writer.note)
+        policies = published or FixedPolicy(first)
         plans = Plans(run, self._config, writer, worker, workers)
 
         def stop_and_beat() -> bool:
@@ -122,19 +139,31 @@ class Rollouts:
                 for episode in act(environment, policies, writer, plans, environment.physics.name, stop_and_beat):
                     self._tell(episode, writer.waited_s)
                     pause_s = 1.0
+                    if self._store is None:
+                        writer.drain(_SETTLE_S)
                     if enough():
                         break
+                    if published and settings.lead_timesteps is not None:
+                        self._let_the_learner_follow(published, stop_and_beat)
             except SimulationError as error:
                 log.error("the simulator is rebuilt: %s", error)
-                self._note("simulator_rebuilt", reason=str(error))
+                writer.note("simulator_rebuilt", reason=str(error))
                 _sleep(pause_s, stop)
                 pause_s = min(2 * pause_s, _LONGEST_REBUILD_PAUSE_S)
             finally:
                 environment.close()
-        self._note("worker_stopped", timesteps=self._timesteps, episodes=self.episodes)
+        writer.note("worker_stopped", timesteps=self._timesteps, episodes=self.episodes)
+        writer.close(_LAST_WORDS_S)
 
-    def _note(self, kind: str, **details: object) -> None:
-        self._replay.event(self._run.name, self._telemetry.process, kind, **details)
+    def _let_the_learner_follow(self, published: PublishedPolicies, stop: Stop) -> None:
+        """Waits while the workers are further ahead than `replay.lead_timesteps`."""
+        limiter, started_s = self._config.limiter(), time.monotonic()
+        while not limiter.may_collect(published.updates, self._collected()):
+            _sleep(_LOOK_EVERY_S, stop)
+            if stop():
+                break
+            published.latest()
+        self._waited_for_learner_s += time.monotonic() - started_s
 
     def _tell(self, episode: Episode, waited_s: float) -> None:
         self.episodes += 1
@@ -151,6 +180,7 @@ class Rollouts:
             exploration=dict(episode.start.exploration),
             step_ms=episode.step_ms_mean,
             waited_s=waited_s,
+            waited_for_learner_s=self._waited_for_learner_s,
         )
         scalars = {
             "actor/return": episode.episode_return,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -86,7 +86,7 @@ def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
         "inserts/s": f"{snapshot.inserts_per_s:.0f}",
         "updates": f"{learner.get('updates', 0):,} at {learner.get('updates_per_s', 0.0):.0f}/s",
         "learner waited": _share(learner),
-        "workers waited": f"{sum(status.get('waited_s', 0.0) for status in snapshot.workers.values()):.0f} s",
+        "workers waited": f"{_waited_s(snapshot.workers.values()):.0f} s",
         "returns": _returns(snapshot),
         "version": str(snapshot.version),
     }
@@ -102,6 +102,11 @@ def _returns(snapshot: Snapshot) -> str:
     """Of each worker's newest episode."""
     newest = [status["last_return"] for status in snapshot.workers.values() if "last_return" in status]
     return f"{sum(newest) / len(newest):,.0f}" if newest else "-"
+
+
+def _waited_s(workers: Iterable[Mapping[str, Any]]) -> float:
+    """For the database and for the learner."""
+    return float(sum(one.get("waited_s", 0.0) + one.get("waited_for_learner_s", 0.0) for one in workers))
 
 
 def _share(learner: Mapping[str, Any]) -> str:

@@ -89,6 +89,7 @@ def summarise(
             },
         },
         "workers_waited_s": sum(status["waited_s"] for status in statuses.values() if "timesteps_per_s" in status),
+        "workers_waited_for_learner_s": sum(status.get("waited_for_learner_s", 0.0) for status in statuses.values()),
         "learner_waited_s": learner.get("waited_s", 0.0),
         "learner_running_s": learner.get("running_s", 0.0),
         "restarts": {name: child.restarts for name, child in fleet.children.items()},
@@ -116,7 +117,8 @@ def as_text(summary: Mapping[str, Any]) -> str:
         f" (here {summary['timesteps_here']:,} in {summary['episodes_here']:,}, {rates['timesteps_per_s']:.0f}/s)",
         f"  learned    {summary['updates']:,} updates (here {summary['updates_here']:,}), "
         f"waited {summary['learner_waited_s']:.0f} of {summary['learner_running_s']:.0f} s for timesteps; "
-        f"workers waited {summary['workers_waited_s']:.1f} s for the database",
+        f"workers waited {summary['workers_waited_s']:.1f} s for the database, "
+        f"{summary['workers_waited_for_learner_s']:.0f} s for the learner",
         f"  published  {summary['versions_published']} versions, newest {summary['latest_version']}, "
         f"acted with {_span(summary['versions_acted_with'])}",
         f"  documents  {', '.join(f'{count:,} {name}' for name, count in collections.items())}",

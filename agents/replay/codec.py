@@ -11,7 +11,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import timestep_id
+from agents.replay.contract import TimestepBlock, timestep_id
 from environment.timestep import TimeStep
 
 Rows = NDArray[np.void]
@@ -55,6 +55,10 @@ class TimestepCodec:
         """Bytes of every document."""
         self.dtype = layout.dtype(self.width)
         self._constant = layout.constant(self.width)
+        self._struct = layout.struct(self.width)
+        self._parts: list[object] = [b""] * (2 * len(self._constant) - 1)
+        """What `_struct` packs: the bytes between the fields, and places for the fields."""
+        self._parts[::2] = [self._template[part] for part in self._constant]
 
     def blank(self, size: int) -> Rows:
         """(size,) writable rows with everything but the values filled in."""
@@ -64,19 +68,43 @@ class TimestepCodec:
         self, rows: Rows, index: int, timestep: TimeStep, *, episode: int, policy_version: int, time: datetime
     ) -> None:
         """Fills one row in place."""
-        row = rows[index]
-        row["_id"] = timestep_id(episode, timestep.step)
-        row["episode"] = episode
-        row["step"] = timestep.step
-        row["state"] = timestep.state
-        row["action"] = timestep.excitation
-        row["policy_action"] = timestep.policy_action
-        row["decision"] = timestep.decision
-        row["reward"] = timestep.reward
-        row["terminated"] = timestep.terminated
-        row["truncated"] = timestep.truncated
-        row["policy_version"] = policy_version
-        row["time"] = round(time.timestamp() * 1000)
+        id = timestep_id(episode, timestep.step)
+        parts = self._parts.copy()
+        parts[1::2] = (
+            id,
+            episode,
+            timestep.step,
+            _float32(timestep.state, self.state_size),
+            _float32(timestep.excitation, self.action_size),
+            _float32(timestep.policy_action, self.action_size),
+            timestep.decision,
+            timestep.reward,
+            timestep.terminated,
+            timestep.truncated,
+            policy_version,
+            round(time.timestamp() * 1000),
+        )
+        # Three times as fast as to assign the fields of a structured array one by one.
+        self._struct.pack_into(rows.view(np.uint8).data, index * self.width, *parts)
+
+    def write_block(
+        self, rows: Rows, block: TimestepBlock, *, first_step: int, episode: int, policy_version: int, time: datetime
+    ) -> None:
+        """Fills as many rows as the block has timesteps, of which the first is step `first_step`."""
+        timestep_id(episode, first_step + len(rows) - 1)
+        steps = np.arange(first_step, first_step + len(rows), dtype=np.int64)
+        rows["_id"] = np.arange(len(rows)) + timestep_id(episode, first_step)
+        rows["episode"] = episode
+        rows["step"] = steps
+        rows["state"] = block.state
+        rows["action"] = block.excitation
+        rows["policy_action"] = block.policy_action
+        rows["decision"] = block.decision
+        rows["reward"] = block.reward
+        rows["terminated"] = block.terminated
+        rows["truncated"] = block.truncated
+        rows["policy_version"] = policy_version
+        rows["time"] = round(time.timestamp() * 1000)
 
     def read(self, documents: bytes) -> Rows:
         """Views concatenated documents as rows.
@@ -109,6 +137,13 @@ def documents(rows: Rows) -> list[bytes]:
     data = rows.view(np.uint8).tobytes()
     width = rows.dtype.itemsize
     return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _float32(values: NDArray[np.float32], size: int) -> bytes:
+    data = (values if values.dtype == np.float32 else values.astype("<f4")).tobytes()
+    if len(data) != 4 * size:
+        raise ValueError(f"found {len(data) // 4} numbers, needed {size}")  # struct would cut or pad without a word
+    return data
 
 
 class _Layout:
@@ -147,6 +182,15 @@ class _Layout:
                 "itemsize": width,
             }
         )
+
+    def struct(self, width: int) -> struct.Struct:
+        """The whole document: bytes, field, bytes, field, …, bytes."""
+        codes = {"<i8": "q", "<f8": "d", "?": "?"}
+        format, end = "<", 0
+        for _, kind, offset, size in self._fields:
+            format += f"{offset - end}s" + (f"{size}s" if isinstance(kind, tuple) else codes[kind])
+            end = offset + size
+        return struct.Struct(f"{format}{width - end}s")
 
     def constant(self, width: int) -> list[slice]:
         """The stretches of bytes between the values."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import RefusedTimestep
+from agents.replay.contract import RefusedTimestep, TimestepBlock
 from environment.timestep import TimeStep
 
 RANGE_TOLERANCE = 1e-6
@@ -19,6 +22,72 @@ def check(timestep: TimeStep, *, state_size: int, action_size: int, previous: in
 
     Raises: RefusedTimestep.
     """
+    if not _is_plainly_good(timestep, state_size, action_size, previous, ended):
+        _check_one_by_one(timestep, state_size, action_size, previous, ended)
+
+
+def check_block(
+    block: TimestepBlock, *, state_size: int, action_size: int, previous: int, ended: bool = False
+) -> tuple[int, RefusedTimestep | None]:
+    """How many timesteps of the block may follow step `previous`, and why the next one may not: as `check` of each."""
+    if not ended and _is_good_throughout(block, state_size, action_size, previous):
+        return len(block), None
+    for row in range(len(block)):
+        timestep = block.timestep(row, previous + 1)
+        try:
+            check(timestep, state_size=state_size, action_size=action_size, previous=previous, ended=ended)
+        except RefusedTimestep as refusal:
+            return row, refusal
+        previous, ended = timestep.step, timestep.terminated or timestep.truncated
+    return len(block), None
+
+
+def _is_plainly_good(timestep: TimeStep, state_size: int, action_size: int, previous: int | None, ended: bool) -> bool:
+    """Whether nothing can be wrong with it, in a quarter of the time that it takes to say what is."""
+    state, step = timestep.state, timestep.step
+    return (
+        previous is not None
+        and step == previous + 1
+        and not ended
+        and (step != 1 or timestep.decision)
+        and state.shape == (state_size,)
+        and state.dtype == np.float32
+        and bool(np.isfinite(state).all())
+        and _acts_within(timestep.excitation, 0.0, action_size)
+        and _acts_within(timestep.policy_action, -1.0, action_size)
+        and math.isfinite(timestep.reward)
+    )
+
+
+def _acts_within(values: NDArray[np.float32], low: float, size: int) -> bool:
+    if values.shape != (size,):
+        return False
+    numbers = values.tolist()  # of so few, Python finds the extremes faster than numpy
+    return (
+        low - RANGE_TOLERANCE <= min(numbers) and max(numbers) <= 1.0 + RANGE_TOLERANCE and math.isfinite(sum(numbers))
+    )
+
+
+def _is_good_throughout(block: TimestepBlock, state_size: int, action_size: int, previous: int) -> bool:
+    over: NDArray[Any] = np.logical_or(block.terminated, block.truncated)
+    return (
+        (previous > 0 or bool(np.all(block.decision[:1])))
+        and not over[:-1].any()
+        and block.state.shape[1:] == (state_size,)
+        and block.state.dtype == np.float32
+        and bool(np.isfinite(block.state).all())
+        and _act_within(block.excitation, 0.0, action_size)
+        and _act_within(block.policy_action, -1.0, action_size)
+        and bool(np.isfinite(block.reward).all())
+    )
+
+
+def _act_within(values: NDArray[np.float32], low: float, size: int) -> bool:
+    inside = (values >= low - RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)
+    return values.shape[1:] == (size,) and bool(inside.all())
+
+
+def _check_one_by_one(timestep: TimeStep, state_size: int, action_size: int, previous: int | None, ended: bool) -> None:
     _check_order(timestep, previous, ended)
     _check_vector("state", timestep.state, state_size, timestep.step)
     _check_vector("excitation", timestep.excitation, action_size, timestep.step)

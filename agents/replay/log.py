@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.codec import TimestepCodec
-from agents.replay.contract import STEP_BITS, Episode, EpisodeTimesteps, Replay, Run, Timesteps, timestep_id
+from agents.replay.codec import Rows, TimestepCodec
+from agents.replay.contract import (
+    SPOOL_BYTES,
+    STEP_BITS,
+    Episode,
+    EpisodeTimesteps,
+    Replay,
+    Run,
+    Timesteps,
+    timestep_id,
+)
 from agents.replay.documents import plain, run_document, run_of, utc_now
 from agents.replay.recovery import close_open_episodes
-from agents.replay.storage import Storage
+from agents.replay.spool import Spool
+from agents.replay.spool_folder import SpoolFolder
+from agents.replay.spool_leftovers import send_leftovers
+from agents.replay.storage import Life, Storage
 from agents.replay.writer import LogWriter
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -53,12 +66,29 @@ class Log(Storage, Replay):
     def runs(self) -> Sequence[str]:
         return self.run_names()
 
-    def writer(self, run: str, worker: str, *, batch: int = 150) -> LogWriter:
+    def writer(
+        self, run: str, worker: str, *, batch: int = 150, spool: Path | None = None, spool_bytes: int = SPOOL_BYTES
+    ) -> LogWriter:
         codec = self._codec(run)
+        if spool is None:
+            number = self._begin_life(run, worker).writer
+            return LogWriter(self, codec, run=run, worker=worker, writer=number, batch=batch)
+        folder = SpoolFolder(spool)
+        try:
+            send_leftovers(self, codec, run, folder)
+            life = self._begin_life(run, worker)
+            sink = Spool(self, codec, folder, life, batch=batch, most_bytes=spool_bytes)
+        except BaseException:
+            folder.release()
+            raise
+        # Every timestep goes to the disk at once; it is the spool that gathers them.
+        return LogWriter(sink, codec, run=run, worker=worker, writer=life.writer, batch=batch, write_every_s=0.0)
+
+    def _begin_life(self, run: str, worker: str) -> Life:
         former = [life for life in self.lives(run) if life.worker == worker]
-        close_open_episodes(self, codec, run, former)
+        close_open_episodes(self, self._codec(run), run, former)
         number = self.claim_writer(run, worker)
-        return LogWriter(self, codec, run=run, worker=worker, writer=number, batch=batch)
+        return next(life for life in self.lives(run) if life.writer == number)
 
     def close_abandoned(self, run: str) -> Sequence[Episode]:
         return close_open_episodes(self, self._codec(run), run, self.lives(run))
@@ -78,18 +108,7 @@ class Log(Storage, Replay):
 
     def read(self, episodes: Sequence[Episode]) -> Timesteps:
         ordered = sorted(episodes, key=lambda episode: episode.id)
-        (run,) = {episode.run for episode in ordered}
-        parts = [
-            self.read_timesteps(timestep_id(group[0].id, 0), timestep_id(group[-1].id, group[-1].length))
-            for group in _neighbours(ordered)
-        ]
-        rows = self._codec(run).read(parts[0] if len(parts) == 1 else b"".join(parts))
-        lengths = np.array([episode.length + 1 for episode in ordered])
-        first = np.cumsum(lengths) - lengths
-        ids = np.repeat([timestep_id(episode.id, 0) for episode in ordered], lengths)
-        ids += np.arange(len(ids)) - np.repeat(first, lengths)
-        if not np.array_equal(rows["_id"], ids):
-            rows = rows[_places(ordered, rows["_id"], ids)]
+        rows, first = self._read(ordered)
         return Timesteps(
             episodes=ordered,
             first=first,
@@ -102,6 +121,29 @@ class Log(Storage, Replay):
             truncated=rows["truncated"],
             policy_version=rows["policy_version"],
         )
+
+    def rows(self, episodes: Sequence[Episode]) -> Rows:
+        """Every stored field of some episodes of one run, by id and step; as much at a time as `read`.
+
+        Raises: LookupError when the log has gaps: says which steps are missing.
+        """
+        return self._read(sorted(episodes, key=lambda episode: episode.id))[0]
+
+    def _read(self, ordered: Sequence[Episode]) -> tuple[Rows, NDArray[np.int64]]:
+        """The rows of episodes sorted by id, and where each begins."""
+        (run,) = {episode.run for episode in ordered}
+        parts = [
+            self.read_timesteps(timestep_id(group[0].id, 0), timestep_id(group[-1].id, group[-1].length))
+            for group in _neighbours(ordered)
+        ]
+        rows = self._codec(run).read(parts[0] if len(parts) == 1 else b"".join(parts))
+        lengths = np.array([episode.length + 1 for episode in ordered])
+        first = np.cumsum(lengths) - lengths
+        ids = np.repeat([timestep_id(episode.id, 0) for episode in ordered], lengths)
+        ids += np.arange(len(ids)) - np.repeat(first, lengths)
+        if not np.array_equal(rows["_id"], ids):
+            rows = rows[_places(ordered, rows["_id"], ids)]
+        return rows, first
 
     def _codec(self, run: str) -> TimestepCodec:
         if run not in self._codecs:

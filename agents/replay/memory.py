@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from agents.replay.codec import Rows, documents
-from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode, News
+from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode, News, WriterConflict
 from agents.replay.documents import Document, episode_of, utc_now
 from agents.replay.log import Log
 from agents.replay.storage import Life
@@ -34,6 +34,7 @@ class MemoryReplay(Log):
         self._ids: list[int] = []
         """Of the timesteps, sorted."""
         self._events: list[Document] = []
+        self._refused: list[Document] = []
         self._leases: dict[str, tuple[str, float]] = {}
         """Run -> holder, and when its lease expires on the monotonic clock."""
 
@@ -57,7 +58,7 @@ class MemoryReplay(Log):
     def lives(self, run: str) -> Sequence[Life]:
         with self._lock:
             started = [event for event in self._events if event["run"] == run and "writer" in event]
-            return [Life(event["writer"], event["process"], event.get("open")) for event in started]
+            return [Life(event["writer"], event["process"], event.get("open"), event["time"]) for event in started]
 
     def note_open(self, writer: int, document: Document) -> None:
         with self._lock:
@@ -72,7 +73,7 @@ class MemoryReplay(Log):
                     self._timesteps[id] = np.frombuffer(bytearray(document), dtype=rows.dtype)
                     bisect.insort(self._ids, id)
                 elif not again:
-                    raise RuntimeError(f"timestep {id} exists; another process writes with the same writer number")
+                    raise WriterConflict(f"timestep {id} exists; another process writes with the same writer number")
 
     def mark_truncated(self, timestep: int) -> None:
         with self._lock:
@@ -81,7 +82,7 @@ class MemoryReplay(Log):
     def delete_timesteps(self, ids: Sequence[int]) -> None:
         with self._lock:
             for id in ids:
-                del self._timesteps[id]
+                self._timesteps.pop(id, None)
             self._ids = sorted(self._timesteps)
 
     def last_timestep(self, writer: int) -> int | None:
@@ -99,7 +100,7 @@ class MemoryReplay(Log):
     def insert_episode(self, document: Document) -> None:
         with self._lock:
             if self._episodes.setdefault(document["_id"], document) != document:
-                raise RuntimeError(f"episode {document['_id']} was closed by a newer life of {document['worker']!r}")
+                raise WriterConflict(f"episode {document['_id']} was closed by a newer life of {document['worker']!r}")
             self._arrived.notify_all()
 
     def news(self, run: str) -> News:
@@ -117,12 +118,25 @@ class MemoryReplay(Log):
             ]
 
     def insert_event(self, document: Document) -> None:
+        self._insert_once(self._events, document)
+
+    def insert_refused(self, document: Document) -> None:
+        self._insert_once(self._refused, document)
+
+    def _insert_once(self, collection: list[Document], document: Document) -> None:
         with self._lock:
-            self._events.append(document)
+            if "_id" not in document or all(document["_id"] != other.get("_id") for other in collection):
+                collection.append(document)
 
     def events(self, run: str, kind: str | None = None) -> Sequence[Mapping[str, Any]]:
         with self._lock:
-            return copy.deepcopy([e for e in self._events if e["run"] == run and kind in (None, e["kind"])])
+            found = copy.deepcopy([e for e in self._events if e["run"] == run and kind in (None, e["kind"])])
+        return [{name: value for name, value in event.items() if name != "_id"} for event in found]
+
+    def quarantine(self, run: str) -> Sequence[Mapping[str, Any]]:
+        with self._lock:
+            found = copy.deepcopy([document for document in self._refused if document["run"] == run])
+        return [{name: value for name, value in document.items() if name != "_id"} for document in found]
 
     def counts(self, run: str) -> Counts:
         with self._lock:
@@ -156,6 +170,27 @@ class MemoryReplay(Log):
 
     def close(self) -> None:
         """Nothing to close: the documents live as long as this object."""
+
+    # What moves and deletes stored data.
+
+    def read_some(self, first: int, last: int, limit: int) -> bytes:
+        with self._lock:
+            return b"".join(self._timesteps[id].view(np.uint8).tobytes() for id in self._between(first, last)[:limit])
+
+    def next_timestep(self, first: int, last: int) -> int | None:
+        return next(iter(self._between(first, last)), None)
+
+    def delete_between(self, first: int, last: int) -> None:
+        with self._lock:
+            self.delete_timesteps(self._between(first, last))
+
+    def delete_episodes(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            for id in ids:
+                self._episodes.pop(id, None)
+
+    def bytes_on_disk(self) -> Mapping[str, int]:
+        return {}
 
 
 class _Arrivals:

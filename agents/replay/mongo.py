@@ -10,11 +10,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING, CursorType, MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -32,7 +35,16 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from agents.replay.codec import Rows, documents
-from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode, News, ReplayUnavailable
+from agents.replay.contract import (
+    ABORTED,
+    EPISODE_BITS,
+    STEP_BITS,
+    Counts,
+    Episode,
+    News,
+    ReplayUnavailable,
+    WriterConflict,
+)
 from agents.replay.documents import Document, episode_of, utc_now
 from agents.replay.log import Log
 from agents.replay.storage import Life
@@ -58,7 +70,7 @@ _SELECTION_MS = 500
 
 
 class MongoReplay(Log):
-    """Implements `Replay` on the collections `runs`, `episodes`, `timesteps` and `events` of one database.
+    """Implements `Replay` on the collections `runs`, `episodes`, `timesteps`, `events` and `quarantine` of a database.
 
     Safe to share between threads; not across a fork.
     """
@@ -85,6 +97,7 @@ class MongoReplay(Log):
         data = self._client.get_database(database, write_concern=durable, read_concern=ReadConcern("majority"))
         self._runs, self._episodes, self._events = data["runs"], data["episodes"], data["events"]
         self._timesteps = data.get_collection("timesteps")
+        self._quarantine = data.get_collection("quarantine")
         self._notes = self._events.with_options(write_concern=WriteConcern(w=1))
         try:
             self._create_indexes()
@@ -154,7 +167,7 @@ class MongoReplay(Log):
     def lives(self, run: str) -> Sequence[Life]:
         query = {"run": run, "writer": {"$exists": True}}
         found = self._patiently(lambda: list(self._events.find(query).sort("writer")))
-        return [Life(event["writer"], event["process"], event.get("open")) for event in found]
+        return [Life(event["writer"], event["process"], event.get("open"), event["time"]) for event in found]
 
     def note_open(self, writer: int, document: Document) -> None:
         # Not waiting for the journal costs no safety: the journal is in order, and the timesteps follow.
@@ -204,7 +217,7 @@ class MongoReplay(Log):
         except DuplicateKeyError:
             stored = self._patiently(lambda: self._episodes.find_one({"_id": document["_id"]}))
             if stored != document:
-                raise RuntimeError(
+                raise WriterConflict(
                     f"episode {document['_id']} was closed by a newer life of {document['worker']!r}; "
                     "likely two processes run under one worker name"
                 ) from None
@@ -223,12 +236,22 @@ class MongoReplay(Log):
         return EpisodeStream(self._episodes, run)
 
     def insert_event(self, document: Document) -> None:
-        event = {"_id": ObjectId(), **document}
+        self._insert_once(self._events, document)
+
+    def insert_refused(self, document: Document) -> None:
+        self._insert_once(self._quarantine, document)
+
+    def _insert_once(self, collection: Collection[Document], document: Document) -> None:
+        with_id = {"_id": ObjectId(), **document}
         try:
-            self._patiently(lambda: self._events.insert_one(event))
+            self._patiently(lambda: collection.insert_one(with_id))
         except DuplicateKeyError:
-            # Its id is fresh: an attempt we did not hear of has stored it.
+            # An attempt that we did not hear of, or one of a former life, has stored it.
             return
+
+    def quarantine(self, run: str) -> Sequence[Mapping[str, Any]]:
+        order = [("time", ASCENDING), ("_id", ASCENDING)]
+        return self._patiently(lambda: list(self._quarantine.find({"run": run}, {"_id": False}).sort(order)))
 
     def events(self, run: str, kind: str | None = None) -> Sequence[Mapping[str, Any]]:
         query = {"run": run} if kind is None else {"run": run, "kind": kind}
@@ -277,6 +300,37 @@ class MongoReplay(Log):
         self._closed.set()
         self._client.close()
 
+    # What moves and deletes stored data.
+
+    def read_some(self, first: int, last: int, limit: int) -> bytes:
+        def read() -> bytes:
+            query = {"_id": {"$gte": first, "$lte": last}}
+            order = [("_id", ASCENDING)]
+            cursor = self._timesteps.find_raw_batches(query, sort=order, limit=limit, batch_size=limit)
+            return b"".join(cast(Iterable[bytes], cursor))
+
+        return self._patiently(read)
+
+    def next_timestep(self, first: int, last: int) -> int | None:
+        query = {"_id": {"$gte": first, "$lte": last}}
+        found = self._patiently(lambda: self._timesteps.find_one(query, {"_id": True}, sort=[("_id", ASCENDING)]))
+        return None if found is None else int(found["_id"])
+
+    def delete_between(self, first: int, last: int) -> None:
+        self._patiently(lambda: self._timesteps.delete_many({"_id": {"$gte": first, "$lte": last}}))
+
+    def delete_episodes(self, ids: Sequence[int]) -> None:
+        self._patiently(lambda: self._episodes.delete_many({"_id": {"$in": list(ids)}}))
+
+    def bytes_on_disk(self) -> Mapping[str, int]:
+        data = self._runs.database
+        names = self._patiently(data.list_collection_names)
+        return {name: self._patiently(partial(_total_bytes, data, name)) for name in names}
+
+
+def _total_bytes(database: Database[Document], collection: str) -> int:
+    return int(database.command("collStats", collection)["totalSize"])
+
 
 def _connect(uri: str, connect_s: float) -> MongoClient[Document]:
     try:
@@ -324,7 +378,7 @@ def _unavailable(uri: str, error: Exception) -> ReplayUnavailable:
 def _judge(error: BulkWriteError, again: bool) -> None:
     """Returns when every document is stored.
 
-    Raises: AutoReconnect when the rest has to be tried again, RuntimeError when ids were taken before we wrote.
+    Raises: AutoReconnect when the rest has to be tried again, WriterConflict when ids were taken before we wrote.
     """
     details = error.details or {}
     codes = {int(item["code"]) for item in details.get("writeErrors", [])}
@@ -333,7 +387,7 @@ def _judge(error: BulkWriteError, again: bool) -> None:
     if codes & _GOING_AWAY or details.get("writeConcernErrors"):
         raise AutoReconnect("the server went away during a batch") from error
     if codes and not again:
-        raise RuntimeError(
+        raise WriterConflict(
             "timesteps with these ids exist before they were written; another process uses the same writer number"
         ) from error
 

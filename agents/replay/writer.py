@@ -7,6 +7,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import reduce
+from operator import add
+from typing import Any
 
 from agents.replay.codec import TimestepCodec
 from agents.replay.contract import (
@@ -15,12 +18,14 @@ from agents.replay.contract import (
     Episode,
     EpisodeStart,
     RefusedTimestep,
+    TimestepBlock,
     episode_id,
     timestep_id,
 )
-from agents.replay.documents import episode_document, start_document, utc_now
-from agents.replay.guards import check
-from agents.replay.storage import Storage
+from agents.replay.documents import episode_document, plain, start_document, utc_now
+from agents.replay.guards import check, check_block
+from agents.replay.quarantine import Quarantine
+from agents.replay.storage import Sink
 from environment.timestep import TimeStep
 
 _SUM_TOLERANCE = 1e-6
@@ -47,12 +52,12 @@ class _Open:
 
 
 class LogWriter:
-    """Implements `EpisodeWriter`. At most `batch` timesteps wait in memory: writing is part of `add`, so a store that
-    is away makes the worker wait instead of filling its memory or losing data."""
+    """Implements `EpisodeWriter`. At most `batch` timesteps wait in memory: writing is part of `add`, so a sink that
+    takes nothing makes the worker wait instead of filling its memory or losing data."""
 
     def __init__(
         self,
-        storage: Storage,
+        sink: Sink,
         codec: TimestepCodec,
         *,
         run: str,
@@ -65,11 +70,12 @@ class LogWriter:
         if batch < 1:
             raise ValueError(f"batch: found {batch}, needed at least 1 timestep")
         self.writer = writer
-        self._storage = storage
+        self._sink = sink
         self._codec = codec
         self._run = run
         self._worker = worker
-        self._waited_before_s = storage.waited_s
+        self._waited_before_s = sink.waited_s
+        self._quarantine = Quarantine(sink, run=run, worker=worker, writer=writer)
         self._rows = codec.blank(batch)
         self._filled = 0
         self._write_every_s, self._written_s = write_every_s, time.monotonic()
@@ -80,7 +86,7 @@ class LogWriter:
 
     @property
     def waited_s(self) -> float:
-        return self._storage.waited_s - self._waited_before_s
+        return self._sink.waited_s - self._waited_before_s
 
     def begin(self, start: EpisodeStart, first: TimeStep) -> int:
         if self._open is not None:
@@ -88,11 +94,13 @@ class LogWriter:
         try:
             self._check(first, previous=None)
         except RefusedTimestep as refusal:
+            self._quarantine.keep(first, refusal, episode=None)
             self._note_refusals({refusal.reason: (1, str(refusal))}, episode=None)
             raise
         self._open = _Open(episode_id(self.writer, self._number), start, utc_now(), first)
         self._number += 1
         self._put(self._open, first)
+        self._flush_if_due(self._open)
         return self._open.id
 
     def add(self, timestep: TimeStep) -> None:
@@ -102,14 +110,33 @@ class LogWriter:
         try:
             self._check(timestep, previous=episode.last.step, ended=episode.over)
         except RefusedTimestep as refusal:
-            count, message = episode.refused.get(refusal.reason, (0, str(refusal)))
-            episode.refused[refusal.reason] = (count + 1, message)
+            self._count_refusal(episode, timestep, refusal)
             raise
         self._put(episode, timestep)
         episode.last = timestep
         episode.episode_return += float(timestep.reward)
-        if self._filled == len(self._rows) or time.monotonic() - self._written_s >= self._write_every_s:
-            self._flush(episode)
+        self._flush_if_due(episode)
+
+    def add_many(self, block: TimestepBlock) -> None:
+        episode = self._needed()
+        good, refusal = check_block(
+            block,
+            state_size=self._codec.state_size,
+            action_size=self._codec.action_size,
+            previous=episode.last.step,
+            ended=episode.over,
+        )
+        taken = 0
+        while taken < good:
+            if self._filled == len(self._rows):
+                self._flush(episode)
+            part = block[taken : min(good, taken + len(self._rows) - self._filled)]
+            self._put_block(episode, part)
+            taken += len(part)
+            self._flush_if_due(episode)
+        if refusal is not None:
+            self._count_refusal(episode, block.timestep(good, episode.last.step + 1), refusal)
+            raise refusal
 
     def end(self, *, ended: str, reward_terms: Mapping[str, float], step_ms_mean: float) -> Episode:
         episode = self._needed()
@@ -129,18 +156,31 @@ class LogWriter:
         wall_ms = (utc_now() - episode.started).total_seconds() * 1000
         return self._close(episode, ABORTED, {UNSPLIT: episode.episode_return}, wall_ms / max(1, episode.last.step))
 
+    def note(self, kind: str, **details: Any) -> None:
+        self._note(kind, plain(details))
+
+    def drain(self, wait_s: float) -> int:
+        if self._open is not None:
+            self._flush(self._open)
+        return self._sink.drain(wait_s)
+
+    def close(self, wait_s: float) -> int:
+        if self._open is not None:
+            self._flush(self._open)
+        return self._sink.finish(wait_s)
+
     def _close(self, episode: _Open, ended: str, terms: dict[str, float], step_ms_mean: float) -> Episode:
         if not episode.over:
             episode.last = replace(episode.last, truncated=True)
             if self._filled:
                 self._rows[self._filled - 1]["truncated"] = True
             else:
-                self._storage.mark_truncated(timestep_id(episode.id, episode.last.step))
+                self._sink.mark_truncated(timestep_id(episode.id, episode.last.step))
         self._flush(episode)
         if episode.document is None:
             episode.document = self._document(episode, ended, terms, step_ms_mean)
         closed = episode.document
-        self._storage.insert_episode(episode_document(closed))
+        self._sink.insert_episode(episode_document(closed))
         self._open = None
         self._note_refusals(episode.refused, episode=episode.id)
         return closed
@@ -174,23 +214,45 @@ class LogWriter:
         )
         self._filled += 1
 
+    def _put_block(self, episode: _Open, block: TimestepBlock) -> None:
+        first_step, version = episode.last.step + 1, episode.start.policy_version
+        rows = self._rows[self._filled : self._filled + len(block)]
+        self._codec.write_block(
+            rows, block, first_step=first_step, episode=episode.id, policy_version=version, time=utc_now()
+        )
+        self._filled += len(block)
+        episode.last = block.timestep(len(block) - 1, first_step + len(block) - 1)
+        # One after the other, as `add` does: the sum must not depend on how the timesteps came.
+        episode.episode_return = reduce(add, block.reward.tolist(), episode.episode_return)
+
+    def _flush_if_due(self, episode: _Open) -> None:
+        if self._filled == len(self._rows) or time.monotonic() - self._written_s >= self._write_every_s:
+            self._flush(episode)
+
     def _flush(self, episode: _Open) -> None:
         if not self._filled:
             return
         if not episode.noted:
-            self._storage.note_open(self.writer, {"episode": episode.id, **start_document(episode.start)})
+            self._sink.note_open(self.writer, {"episode": episode.id, **start_document(episode.start)})
             episode.noted = True
         again, self._tried = self._tried, True
-        self._storage.insert_timesteps(self._rows[: self._filled], again=again)
+        self._sink.insert_timesteps(self._rows[: self._filled], again=again)
         self._filled, self._tried = 0, False
         self._written_s = time.monotonic()
 
+    def _count_refusal(self, episode: _Open, timestep: TimeStep, refusal: RefusedTimestep) -> None:
+        count, message = episode.refused.get(refusal.reason, (0, str(refusal)))
+        episode.refused[refusal.reason] = (count + 1, message)
+        self._quarantine.keep(timestep, refusal, episode=episode.id)
+
     def _note_refusals(self, refused: Mapping[str, tuple[int, str]], *, episode: int | None) -> None:
         for reason, (count, message) in refused.items():
-            details = {"reason": reason, "count": count, "first": message, "episode": episode}
-            self._storage.insert_event(
-                {"run": self._run, "process": self._worker, "kind": "refused", "time": utc_now(), "details": details}
-            )
+            self._note("refused", {"reason": reason, "count": count, "first": message, "episode": episode})
+
+    def _note(self, kind: str, details: Mapping[str, Any]) -> None:
+        self._sink.insert_event(
+            {"run": self._run, "process": self._worker, "kind": kind, "time": utc_now(), "details": details}
+        )
 
     def _needed(self) -> _Open:
         if self._open is None:

@@ -130,7 +130,7 @@ def test_hindsight_asks_for_what_was_reached_and_pays_for_it(replay: MemoryRepla
     mirror = build_mirror(with_replay(config, hindsight_share=0.5), run, hindsight=True)
     mirror.append(episodes[:1], replay.read(episodes[:1]))
     first = seen.episode(0).state.astype(np.float64)
-    paid = sum(TASK_REWARDS["round2"](layout).evaluate(first).values())
+    paid = np.sum(list(TASK_REWARDS["round2"](layout).evaluate(first).values()), axis=0)
     scale, gamma = config.learner.reward_scale, config.replay.gamma
     held = scale * sum(gamma**i * paid[1 + i] for i in range(4))
     batch = mirror.sample(300, GENERATOR(0))

@@ -239,6 +239,31 @@ def test_pauses_between_rebuilds_grow_and_end_when_the_worker_is_stopped(
     assert ended_s == pytest.approx(3.5, abs=0.11), "the third pause, of 4 s, was not slept to its end"
 
 
+def test_a_worker_that_is_too_far_ahead_waits_until_the_learner_has_published(
+    replay: MemoryReplay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = small_config().plain()
+    plain["replay"] |= {"explore_timesteps": 60, "samples_per_timestep": 1.0, "lead_timesteps": 100}
+    config = RunConfig.of(plain)
+    run, store = open_run(replay, config), MemoryCheckpoints()
+    policy = fresh_learner(config, run).policy()
+    waits: list[int] = []
+
+    def sleep(seconds: float, stop: Callable[[], bool]) -> None:
+        waits.append(work.episodes)
+        if len(waits) == 2:
+            store.publish(RUN, policy, policy, {"updates": 100})
+
+    monkeypatch.setattr("agents.worker._sleep", sleep)
+    work = rollouts(run, config, replay, store, tmp_path, fake_environment)
+    work.work(0, 1, lambda: False, lambda: work.episodes >= 6)
+    lengths = [episode.length for episode in replay.episodes_after(RUN, {})]
+    ahead = int(np.argmax(np.cumsum(lengths) > 100)) + 1
+    assert waits == [ahead, ahead], "the second publication was enough for all the rest"
+    (status,) = read_statuses(tmp_path).values()
+    assert status["waited_for_learner_s"] > 0.0
+
+
 def test_a_long_episode_does_not_make_a_worker_look_dead(
     run: Run, config: RunConfig, replay: MemoryReplay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,9 +22,10 @@ from agents.replay.contract import (
     EpisodeStart,
     RefusedTimestep,
     Replay,
+    TimestepBlock,
     episode_id,
 )
-from agents.replay.documents import episode_document
+from agents.replay.documents import episode_document, utc_now
 from agents.replay.log import Log
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
@@ -506,6 +507,44 @@ def test_a_reset_that_someone_acted_on_opens_no_episode(replay: Log, change: dic
     assert refusal.value.reason == "action_at_reset"
     assert len(replay.events("run", "refused")) == 1
     writer.begin(START, first)
+
+
+def test_a_block_is_stored_as_its_timesteps_one_by_one(replay: Log) -> None:
+    steps = sample_episode(1, 37, frame_skip=3)
+    columns = [field.name for field in dataclasses.fields(TimestepBlock)]
+    block = TimestepBlock(*(np.array([getattr(step, name) for step in steps[1:]]) for name in columns))
+    writer = _die_in(replay, steps[:1], batch=10)
+    writer.add_many(block)
+    total = sum(step.reward for step in steps)
+    ours = replay.timesteps(writer.end(ended="fall", reward_terms={"all": total}, step_ms_mean=1.0))
+    single = replay.timesteps(write_episode(replay.writer("run", "other"), steps, START))
+    for name in (*columns, "policy_version"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(single, name), name)
+
+
+def test_a_refused_timestep_is_kept_with_its_values(replay: Log) -> None:
+    writer = _die_in(replay, [reset_step(np.random.default_rng(1))])
+    with pytest.raises(RefusedTimestep) as refusal:
+        writer.add(_with(GOOD, reward=float("inf")))
+    (kept,) = replay.quarantine("run")
+    assert (kept["reason"], kept["message"], kept["reward"]) == ("not_finite", str(refusal.value), float("inf"))
+    assert kept["state"] == GOOD.state.tolist()
+
+
+def test_a_writer_notes_what_happened_to_its_worker(replay: Log) -> None:
+    writer = replay.writer("run", "w")
+    writer.note("policy_refreshed", version=np.int64(3))
+    assert writer.close(10.0) == 0
+    (event,) = replay.events("run", "policy_refreshed")
+    assert (event["process"], event["details"]) == ("w", {"version": 3})
+
+
+def test_the_same_event_again_is_left_out(replay: Log) -> None:
+    event = {"run": "run", "process": "w", "kind": "any", "time": utc_now(), "details": {}}
+    for _ in range(2):
+        replay.insert_event({"_id": 1, **event})
+        replay.insert_event(dict(event))
+    assert len(replay.events("run", "any")) == 3
 
 
 def test_float32_rounding_of_a_bound_is_no_reason_to_refuse(replay: Log) -> None:

@@ -1,0 +1,1 @@
+"""Looking at stored runs, moving them between databases, deleting from them: `python -m agents replay …`."""
