@@ -191,6 +191,20 @@ def _reference_episodes(quick: bool) -> dict[str, Any]:
     return compute_references(quick, _references())
 
 
+def _replay(quick: bool) -> dict[str, Any]:
+    from infra.bench.replay.report import replay
+
+    Settings.load()
+    return replay(quick)
+
+
+def _replay_growth(quick: bool) -> dict[str, Any]:
+    from infra.bench.replay.growth import replay_growth
+
+    Settings.load()
+    return replay_growth(quick)
+
+
 def _references() -> Path:
     return Settings.load().folder / "fidelity"
 
@@ -199,6 +213,8 @@ _BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "simulator": _simulator,
     "fidelity": _fidelity,
     "references": _reference_episodes,
+    "replay": _replay,
+    "replay-growth": _replay_growth,
 }
 """Imported when asked for: they load simulators."""
 
