@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
 from agents.replay.contract import Episode, Replay, Timesteps
 
-_FEED_TIMESTEPS = 10_000
-"""Read from the log at a time: some 20 MB."""
+_FEED_TIMESTEPS = 3_500
+"""Read from the log at a time: some 7 MB. Less has more ways to go, more is freshly allocated memory each time."""
+_AHEAD = 2
+"""Reads under way while another is worked on: the server needs longer for one than we do."""
 
 
 def is_experience(episode: Episode) -> bool:
@@ -59,11 +62,16 @@ def chunks(episodes: Iterable[Episode], timesteps: int = _FEED_TIMESTEPS) -> Ite
 
 
 def read_ahead(replay: Replay, parts: Sequence[Sequence[Episode]]) -> Iterator[Timesteps | None]:
-    """The timesteps of each part; the next is read while this one is worked on. None for an empty part."""
-    with ThreadPoolExecutor(1, "reader") as pool:
-        reads = (pool.submit(replay.read, part) if part else None for part in parts)
-        coming = next(reads, None) if parts else None
-        for _ in parts:
-            following = next(reads, None)
-            yield coming.result() if coming is not None else None
-            coming = following
+    """The timesteps of each part, in order; the next ones are read while one is worked on. None for an empty part."""
+    with ThreadPoolExecutor(_AHEAD, "reader") as pool:
+        reads: deque[Future[Timesteps] | None] = deque()
+        for part in parts:
+            reads.append(pool.submit(replay.read, part) if part else None)
+            if len(reads) > _AHEAD:
+                yield _result(reads.popleft())
+        while reads:
+            yield _result(reads.popleft())
+
+
+def _result(read: Future[Timesteps] | None) -> Timesteps | None:
+    return None if read is None else read.result()

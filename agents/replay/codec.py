@@ -106,7 +106,7 @@ class TimestepCodec:
         rows["policy_version"] = policy_version
         rows["time"] = round(time.timestamp() * 1000)
 
-    def read(self, documents: bytes) -> Rows:
+    def read(self, documents: bytes | memoryview) -> Rows:
         """Views concatenated documents as rows.
 
         Raises: ValueError when a document has another shape: another field, order, type or vector length.

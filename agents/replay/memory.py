@@ -89,7 +89,7 @@ class MemoryReplay(Log):
         ids = self._between(writer << _WRITER_SHIFT, ((writer + 1) << _WRITER_SHIFT) - 1)
         return ids[-1] if ids else None
 
-    def read_timesteps(self, first: int, last: int) -> bytes:
+    def read_timesteps(self, first: int, last: int) -> bytes | memoryview:
         with self._lock:
             return b"".join(self._timesteps[id].view(np.uint8).tobytes() for id in self._between(first, last))
 

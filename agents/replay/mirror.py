@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from agents.experience import Batch
@@ -82,7 +83,8 @@ class Mirror:
             observation = ring.observation.take(both, axis=0)
             columns = [column.take(here, axis=0) for column in (ring.action, ring.reward, ring.discount)]
             version = ring.policy_version.take(here)
-        observation = observation.astype(np.float32, copy=False)
+        if observation.dtype == np.float16:
+            observation = torch.from_numpy(observation).float().numpy()  # numpy has no fast way
         return Batch(
             observation=observation[:batch_size],
             action=columns[0],

@@ -47,6 +47,7 @@ from agents.replay.contract import (
 )
 from agents.replay.documents import Document, episode_of, utc_now
 from agents.replay.log import Log
+from agents.replay.raw_read import documents_between
 from agents.replay.storage import Life
 from agents.replay.stream import EpisodeStream
 
@@ -54,8 +55,8 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _WRITER_SHIFT = EPISODE_BITS + STEP_BITS
-_READ_BATCH = 250
-"""Documents per reply of a range read: measured fastest, together with an exhaust cursor."""
+_READ_BATCH = 4_000
+"""Documents per reply of a range read: some 7.5 MB, of 16 that a reply may have."""
 _DUPLICATE_KEY = 11000
 _GOING_AWAY = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or hands over while it executes a batch."""
@@ -199,15 +200,11 @@ class MongoReplay(Log):
         newest = self._patiently(lambda: self._timesteps.find_one(query, {"_id": True}, sort=[("_id", DESCENDING)]))
         return None if newest is None else int(newest["_id"])
 
-    def read_timesteps(self, first: int, last: int) -> bytes:
-        def read() -> bytes:
-            cursor = self._timesteps.find_raw_batches(
-                {"_id": {"$gte": first, "$lte": last}},
-                sort=[("_id", ASCENDING)],
-                batch_size=_READ_BATCH,
-                cursor_type=CursorType.EXHAUST,
-            )
-            return b"".join(cast(Iterable[bytes], cursor))
+    def read_timesteps(self, first: int, last: int) -> memoryview:
+        def read() -> memoryview:
+            # A cursor belongs to the session that it was opened in.
+            with self._client.start_session() as session:
+                return documents_between(self._timesteps, session, first, last, at_a_time=_READ_BATCH).data
 
         return self._patiently(read)
 

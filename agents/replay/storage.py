@@ -97,7 +97,7 @@ class Storage(Sink):
         """The highest timestep id a writer has stored."""
 
     @abstractmethod
-    def read_timesteps(self, first: int, last: int) -> bytes:
+    def read_timesteps(self, first: int, last: int) -> bytes | memoryview:
         """The documents with ids in first..last, one after the other in that order."""
 
     @abstractmethod
