@@ -1,7 +1,7 @@
 """Documents of a range as one stretch of bytes, without making an object of each.
 
 pymongo's raw batches still make one Python object for every document on the way (2.3-3.2 µs of processor time for a
-timestep, most of it holding the interpreter's lock, against 1.3-1.6 here), so the server's replies are taken apart here.
+timestep, most of it under the interpreter's lock, against 1.3-1.6 here), so the server's replies are taken apart here.
 A reply is ordinary BSON: `{cursor: {firstBatch | nextBatch: [document, …], id, ns}, …}`.
 """
 
