@@ -25,6 +25,8 @@ HOMES = {
     "botocore": ("agents/checkpoints/", "infra/services/"),
     "torch": ("agents/",),
     "gymnasium": ("environment/",),
+    "pyarrow": ("agents/replay/data/",),
+    "minari": ("agents/replay/data/",),
     "rich": ("infra/",),
 }
 LOOPS = ("agents/actor.py", "agents/learner.py", "agents/evaluator.py")

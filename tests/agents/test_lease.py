@@ -153,6 +153,7 @@ def test_a_lease_is_renewed_in_any_log(replay: Replay) -> None:
     until(lambda: wire.renewals >= 5)
     until(lambda: lease.valid() and replay.lease_holder("run") == "a:1")
     lease.release()
+    assert replay.lease_holder("run") is None
 
 
 def test_a_lease_is_kept_for_longer_than_it_lasts_by_rare_renewals(clock: Clock, wire: Wire, pause: Pause) -> None:
