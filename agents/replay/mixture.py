@@ -84,7 +84,8 @@ class Mixture:
 
     @property
     def taken_steps(self) -> int:
-        return sum(part.memory.taken_steps for part in self.parts)
+        # Two views of one run, as with hindsight, have taken the same steps.
+        return sum({part.run: part.memory.taken_steps for part in self.parts}.values())
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
         batches = []
@@ -108,7 +109,10 @@ class Mixture:
                 one.memory.learned(number[own] & ((1 << _PART_SHIFT) - 1), td_error[own])
 
     def follow(self, replay: Replay, run: str) -> int:
-        return sum(part.memory.follow(replay, part.run or run) for part in self.parts)
+        before = self.taken_steps
+        for part in self.parts:
+            part.memory.follow(replay, part.run or run)
+        return self.taken_steps - before
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         return {f"{part.name}/{name}": array for part in self.parts for name, array in part.memory.state_dict().items()}

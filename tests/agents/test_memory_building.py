@@ -54,7 +54,8 @@ def test_every_batch_has_its_share_of_each_part_and_errors_go_home(replay: Memor
     config = with_replay(config, partitions={"old": 0.25}, hindsight_share=0.125, sampling={"name": "prioritised"})
     memory = build_memory(config, own, [other])
     assert isinstance(memory, Mixture)
-    assert memory.follow(replay, RUN) == memory.taken_steps
+    steps = sum(episode.length for name in (RUN, "old") for episode in replay.episodes_after(name, {}))
+    assert memory.follow(replay, RUN) == memory.taken_steps == steps, "hindsight sees the same steps again"
     assert memory.transitions == sum(part.memory.transitions for part in memory.parts)
     batch = memory.sample(64, GENERATOR(0))
     assert batch.number is not None
