@@ -1,12 +1,12 @@
 """`python -m agents …`: one process each.
 
-    create     make a run from a configuration
+    create     make a run from a configuration, or one that learns from a stored run
     explore    random actions until the run has enough random timesteps
     rollout    a rollout worker
     learn      the learner
     evaluate   score published checkpoints, in the background or one of them once
     resimulate play stored episodes on the reference physics and tell how far they come apart
-    replay     what is stored: summary, episodes, export, import, prune, verify
+    replay     what is stored: summary, episodes, export, import, prune, verify, spool
 
 The services are those that `.env` and the environment name (see `.env.example`); `python -m infra up` starts local
 ones. `python -m infra run` starts all of these processes together.
@@ -23,7 +23,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from agents.checkpoints.contract import (
     CheckpointConflict,
@@ -31,10 +30,11 @@ from agents.checkpoints.contract import (
     CheckpointMissing,
     CheckpointStoreUnavailable,
 )
-from agents.config import RunConfig, check_run_name, data_dir, load_config
+from agents.config import RunConfig, check_run_name, data_dir
 from agents.connections import Connections, ConnectionsMissing
 from agents.evaluator import Stopped
 from agents.lease import LeaseLost, RunIsTaken
+from agents.new_run import NewRun, add_options
 from agents.plain import ConfigError
 from agents.policy import PolicyMismatch
 from agents.replay.contract import ReplayUnavailable
@@ -118,15 +118,15 @@ def create(options: argparse.Namespace, stop: StopFlag) -> None:
     from agents.build import create_run, open_replay
 
     check_run_name(options.run)
-    load_config(options.config, options.set)
+    asked = NewRun.asked(options)
+    asked.check()
     with closing(open_replay(Connections.from_environment())) as replay:
-        stored = replay.run(options.run).config if options.run in replay.runs() else None
-        # What is not asked for is as the run has it, so that going on with it needs no repetition of its settings.
-        config = load_config(options.config, options.set, stored)
-        if stored is not None:
-            _refuse_other_settings(options.run, RunConfig.of(stored).plain(), config.plain())
+        config = asked.configuration(options.run, replay)
         run = create_run(options.run, config, replay)
     print(f"run {run.name}: {run.task}, {len(run.state_names)} numbers a state, {run.physics}")
+    print(f"  sees {run.observation}, learns for {run.reward}")
+    for other, share in config.replay.partitions.items():
+        print(f"  learns from run {other} as well: {share:.0%} of every batch")
 
 
 def rollout(options: argparse.Namespace, stop: StopFlag) -> None:
@@ -217,18 +217,6 @@ def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
             raise ValueError(f"no episode of run {options.run!r} was compared: {len(chosen)} chosen, see above")
 
 
-def _refuse_other_settings(run: str, stored: dict[str, Any], asked: dict[str, Any]) -> None:
-    """A run keeps the configuration it was made with; other settings must not be ignored in silence."""
-    for section, settings in asked.items():
-        for name, value in settings.items():
-            found = stored.get(section, {}).get(name)
-            if found != value:
-                raise ConfigError(
-                    f"run {run!r} exists with {section}.{name} = {found!r}, asked for is {value!r}; a run keeps its "
-                    "settings: choose another name, or leave the setting out to go on with this run"
-                )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m agents", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -245,11 +233,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
         return added
 
-    made = command(create)
-    made.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
-    made.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128"
-    )
+    add_options(command(create))
     worker = command(rollout)
     worker.add_argument("--worker", type=int, default=0, metavar="K", help="its place on the noise ladder, from 0")
     worker.add_argument("--workers", type=int, default=1, metavar="N", help="how many workers share the ladder")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from agents.exploration import Exploration
 from agents.policy import ActingPolicy
-from agents.replay.contract import Episode, EpisodeStart, EpisodeWriter, Purpose
+from agents.replay.contract import EpisodeWriter
+from agents.replay.runs import Episode, EpisodeStart, Purpose
 from environment.timestep import TimeStep
 
 Float32 = NDArray[np.float32]

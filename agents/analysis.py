@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import RunConfig
-from agents.replay.contract import Episode, EpisodeTimesteps, Replay, Run
-from environment.rewards import TASK_REWARDS, Reward, shaped
+from agents.replay.backlog import is_experience
+from agents.replay.columns import EpisodeTimesteps
+from agents.replay.contract import Replay
+from agents.replay.runs import Episode, Run
+from environment.config import EnvironmentConfig
+from environment.rewards import Reward, build_reward
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
 from environment.targets import ROUND1_TARGET_M_PER_S
-from environment.tasks import task
 from environment.terminations import FALL_PELVIS_HEIGHT_M, SIMULATOR_ERROR
 
 PELVIS_HEIGHT_M = (FALL_PELVIS_HEIGHT_M - 0.2, 1.6)
@@ -146,6 +149,14 @@ def excitation_histogram(
     return ExcitationHistogram(tuple(muscles), np.linspace(0.0, 1.0, bins + 1), counts)
 
 
+class _Pay:
+    """What a control step earns in an environment."""
+
+    def __init__(self, environment: EnvironmentConfig, layout: StateLayout) -> None:
+        self.reward = build_reward(environment.reward_name, layout, environment.shaping)
+        self.largest = None if environment.shaping else _largest_reward(self.reward, layout)
+
+
 class Plausibility:
     """What every value of a run's timesteps has to satisfy."""
 
@@ -153,18 +164,21 @@ class Plausibility:
         """Raises: KeyError when the run's states lack what the checks need, ConfigError for an unreadable config."""
         self._run = run
         layout = StateLayout(tuple(map(Entry, run.state_names, run.state_units)))
-        base = TASK_REWARDS[task(run.task).reward](layout)
-        shaping = RunConfig.of(run.config).environment.shaping
-        self._reward = shaped(base, layout, shaping)
-        self.largest_reward = None if shaping else _largest_reward(base, layout)
-        """Of one control step; None when shaped terms take part, which have no common bound."""
+        environment = RunConfig.of(run.config).environment
+        self._paid, self._scored = _Pay(environment, layout), _Pay(environment.scored(), layout)
         self._names = layout.names
         self._height = layout.index["body_pos/pelvis/y"]
         self._activation = layout.ending("muscles", "activation")
 
+    @property
+    def largest_reward(self) -> float | None:
+        """Of one control step; None when shaped terms take part, which have no common bound."""
+        return self._paid.largest
+
     def findings(self, episode: Episode, steps: EpisodeTimesteps) -> Iterator[Finding]:
         """Everything impossible in one episode."""
-        for problem, names, values, wrong in self._checks(steps):
+        pay = self._paid if is_experience(episode) else self._scored
+        for problem, names, values, wrong in self._checks(steps, pay):
             # Some columns start after the reset state.
             first = len(steps.state) - len(values)
             for row, column in np.argwhere(wrong).tolist() if wrong.any() else ():
@@ -172,7 +186,7 @@ class Plausibility:
         for step, name, value, problem in disorder(episode, steps):
             yield Finding(episode.id, step, name, value, problem)
 
-    def _checks(self, steps: EpisodeTimesteps) -> Iterator[Check]:
+    def _checks(self, steps: EpisodeTimesteps, pay: _Pay) -> Iterator[Check]:
         state, reward = steps.state.astype(np.float64), steps.reward[:, None]
         excitation = steps.excitation.astype(np.float64)
         muscles = [f"excitation/{muscle}" for muscle in self._run.action_names]
@@ -185,9 +199,9 @@ class Plausibility:
         yield "outside 0..1", activations, activation, _outside(activation, 0.0, 1.0)
         low, high = PELVIS_HEIGHT_M
         yield f"outside {low:g}..{high:g} m", ["body_pos/pelvis/y"], height, _outside(height, low, high)
-        if self.largest_reward is not None:
-            yield "above the task's maximum", ["reward"], reward, reward > self.largest_reward + _ROUNDING
-        terms = self._reward.evaluate(state[1:]).values()
+        if pay.largest is not None:
+            yield "above the task's maximum", ["reward"], reward, reward > pay.largest + _ROUNDING
+        terms = pay.reward.evaluate(state[1:]).values()
         earned = np.sum(list(terms), axis=0)[:, None]
         yield "not what its state earns", ["reward"], reward[1:], np.abs(reward[1:] - earned) > _ROUNDING
 

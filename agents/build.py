@@ -17,17 +17,17 @@ from agents.config import RunConfig, check_run_name
 from agents.connections import Connections
 from agents.ddpg import build_algorithm, build_config
 from agents.learner import Learner
-from agents.memory import build_memory, layout_of
+from agents.memory import build_memory, check_same_body, layout_of
 from agents.policy import PolicyContract
-from agents.replay.contract import Replay, Run
+from agents.replay.contract import Replay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Run
 from agents.resimulation import Resimulator
 from environment.config import EnvironmentConfig
 from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.prosthetics import ProstheticsEnv
-from environment.rewards import TASK_REWARDS, shaped
-from environment.tasks import task
+from environment.rewards import build_reward
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +69,17 @@ def describe_run(name: str, config: RunConfig, environment: ProstheticsEnv) -> R
 def create_run(name: str, config: RunConfig, replay: Replay) -> Run:
     """Opens the run of that name, or makes it. A stored run keeps its own configuration.
 
-    Raises: ValueError when the stored run does not fit `config`.
+    Raises: ValueError when the stored run does not fit `config`, or one that it is to learn from has another body;
+        KeyError when there is no such one.
     """
     environment = ProstheticsEnv(config.environment)
     try:
-        return replay.open_run(describe_run(name, config, environment))
+        run = describe_run(name, config, environment)
     finally:
         environment.close()
+    for other in config.replay.partitions:
+        check_same_body(run, replay.run(other))
+    return replay.open_run(run)
 
 
 def contract_of(run: Run, config: RunConfig) -> PolicyContract:
@@ -108,7 +112,7 @@ def build_environment(config: EnvironmentConfig, run: Run) -> ProstheticsEnv:
 
 
 def evaluation_environment(config: RunConfig, run: Run) -> ProstheticsEnv:
-    """The run's task without shaping and early aborts; integrated as osim-rl does it if the configuration says so."""
+    """The run's task by its own reward, without early aborts; integrated as osim-rl does it if so configured."""
     return build_environment(_scored(config), run)
 
 
@@ -121,21 +125,21 @@ def confirming_environment(config: RunConfig, run: Run) -> ProstheticsEnv | None
 
 
 def _scored(config: RunConfig) -> EnvironmentConfig:
-    plain = dataclasses.replace(config.environment, shaping={}, aborts=())
-    return plain.official() if config.evaluation.official else plain
+    return config.environment.official() if config.evaluation.official else config.environment.scored()
 
 
 def build_resimulator(config: RunConfig, run: Run, **physics: Any) -> Resimulator:
-    """Plays the run's stored episodes on another physics, by the run's own reward.
+    """Plays the run's stored episodes on another physics, by the rewards that they were stored with.
 
     Args:
         physics: Those of `EnvironmentConfig` that name it: physics, integrator, accuracy, stale_controls.
 
     Raises: ValueError when that physics does not fit what the run stores.
     """
-    layout = layout_of(run)
-    reward = shaped(TASK_REWARDS[task(run.task).reward](layout), layout, config.environment.shaping)
-    return Resimulator(run, reward, build_physics(dataclasses.replace(config.environment, **physics)))
+    layout, environment = layout_of(run), config.environment
+    reward = build_reward(environment.reward_name, layout, environment.shaping)
+    scored = build_reward(environment.scored().reward_name, layout, {})
+    return Resimulator(run, reward, build_physics(dataclasses.replace(environment, **physics)), scored)
 
 
 def build_learner(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Learner:

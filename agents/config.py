@@ -53,7 +53,8 @@ class ReplayConfig:
     """What is written and what is kept in the learner's memory."""
 
     explore_timesteps: int = 25_000
-    """Random timesteps before the first update; the learner waits for them."""
+    """Random timesteps before the first update, those of `partitions` included; the learner waits for them. With 0 it
+    starts as soon as it has anything."""
     capacity_timesteps: int = 1_000_000
     """Room in the learner's mirror: so many decisions, ends of episodes included; the oldest episodes leave first. Of
     actions that are held it reaches further back than so many timesteps. The database keeps all."""
@@ -63,10 +64,11 @@ class ReplayConfig:
     """Which decisions the learner sees more often."""
     partitions: Mapping[str, float] = field(default_factory=dict)
     """Other runs in the same database that are learned from as well, and the share of every batch that is theirs: e.g.
-    `{demonstrations = 0.25}`. Their states are seen with this run's observation and reward. Shares that add up to 1
-    leave nothing to the run's own episodes."""
+    `{demonstrations = 0.25}`. Their states are seen with this run's observation and reward. One that holds nothing
+    yet leaves its share to the others; shares that add up to 1 leave nothing to the run's own episodes."""
     hindsight_share: float = 0.0
-    """Share of every batch in which the velocity that was reached is taken for the one that was asked for."""
+    """Share of every batch in which the velocity that was reached is taken for the one that was asked for, in the
+    run's own episodes and those of `partitions` alike."""
     write_batch: int = 150
     """Timesteps that go to the database in one write."""
     spool_megabytes: int = 512
@@ -82,9 +84,9 @@ class ReplayConfig:
     version; then they wait. None: they never do, and everything they find out is kept."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.explore_timesteps <= self.capacity_timesteps:
+        if not 0 <= self.explore_timesteps <= self.capacity_timesteps:
             raise ValueError(
-                f"explore_timesteps={self.explore_timesteps} must be in 1..{self.capacity_timesteps} "
+                f"explore_timesteps={self.explore_timesteps} must be in 0..{self.capacity_timesteps} "
                 "(capacity_timesteps); the learner would wait forever"
             )
         object.__setattr__(self, "partitions", to_plain(self.partitions))

@@ -12,7 +12,8 @@ from agents.actor import Environment, EpisodePlan, Stop, play
 from agents.baselines import Score
 from agents.exploration import Exploration, NoExploration
 from agents.policy import ActingPolicy
-from agents.replay.contract import ABORTED, EpisodeWriter, Replay
+from agents.replay.contract import EpisodeWriter, Replay
+from agents.replay.runs import ABORTED
 
 log = logging.getLogger(__name__)
 

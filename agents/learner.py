@@ -158,7 +158,8 @@ def train(
         if time.monotonic() >= next_report_s:
             report(pace.facts(learner), metrics)
             next_report_s = time.monotonic() + _REPORT_S
-        if limiter.may_update(learner.updates, learner.mirror.taken_steps):
+        # A memory that is filled from a longer log has passed many steps before it holds any.
+        if learner.mirror.transitions and limiter.may_update(learner.updates, learner.mirror.taken_steps):
             metrics = learner.learn()
         else:
             pace.wait(_POLL_S)

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.config import RunConfig
-from agents.replay.contract import Run, Timesteps
+from agents.replay.columns import Timesteps
 from agents.replay.derivation import Derivation
 from agents.replay.hindsight import Hindsight
 from agents.replay.mirror import Mirror
 from agents.replay.mixture import Memory, Mixture, Part
-from agents.replay.ring import Ring, bytes_needed
+from agents.replay.ring import Ring, bytes_needed, check_room
+from agents.replay.runs import Run
 from agents.replay.sampling import build_sampler
 from environment import targets
 from environment.observations import observation
-from environment.rewards import TASK_REWARDS, shaped
+from environment.rewards import build_reward
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
-from environment.tasks import task
 
 log = logging.getLogger(__name__)
 
@@ -34,22 +34,31 @@ def layout_of(run: Run) -> StateLayout:
 
 
 def build_memory(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Memory:
-    """The learner's memory: the run's own episodes, and as `replay` asks, those of `others` and hindsight.
+    """The learner's memory: the run's own episodes, and as `replay` asks, those of `others`; hindsight is of them all.
 
     Raises: MemoryError with the figures when it does not fit; ValueError when another run stores other states or
         muscles.
     """
-    shares, hindsight = config.replay.partitions, config.replay.hindsight_share
-    parts = [Part(f"run.{one.name}", build_mirror(config, run, one), shares[one.name], one.name) for one in others]
-    if hindsight:
-        parts.append(Part("hindsight", build_mirror(config, run, hindsight=True), hindsight))
-    own = 1.0 - sum(part.share for part in parts)
+    partitions, hindsight = config.replay.partitions, config.replay.hindsight_share
+    if not others and not hindsight:
+        return build_mirror(config, run)
+    shares: list[tuple[Run | None, float]] = [(one, partitions[one.name]) for one in others]
+    own = 1.0 - hindsight - sum(share for _, share in shares)
     if own > 1e-9:
-        mirror = build_mirror(config, run)
-        if not parts:
-            return mirror
-        parts.insert(0, Part("own", mirror, own))
-    return Mixture(parts)
+        shares.insert(0, (None, own))
+    wanted = [(of, share, False) for of, share in shares]
+    if hindsight:
+        plain = sum(share for _, share in shares)
+        again = [(of, hindsight * share / plain) for of, share in shares] or [(None, hindsight)]
+        wanted += [(of, share, True) for of, share in again]
+    check_room(len(wanted), *_sizes(config, build_derivation(config, run)))
+    return Mixture([_part(config, run, *one) for one in wanted])
+
+
+def _part(config: RunConfig, run: Run, of: Run | None, share: float, hindsight: bool) -> Part:
+    kind = "hindsight" if hindsight else "run" if of else "own"
+    mirror = build_mirror(config, run, of, hindsight=hindsight)
+    return Part(f"{kind}.{of.name}" if of else kind, mirror, share, of.name if of else None)
 
 
 def build_mirror(config: RunConfig, run: Run, of: Run | None = None, *, hindsight: bool = False) -> Mirror:
@@ -58,20 +67,31 @@ def build_mirror(config: RunConfig, run: Run, of: Run | None = None, *, hindsigh
     Raises: MemoryError, ValueError as `build_memory`.
     """
     derive, replay = build_derivation(config, run, of, hindsight=hindsight), config.replay
-    sizes = (replay.capacity_timesteps, derive.observation_size, derive.action_size, replay.mirror_floats)
+    sizes = _sizes(config, derive)
     log.info("a mirror takes up to %.2f GB for %d decisions", bytes_needed(*sizes) / 1e9, replay.capacity_timesteps)
     ring = Ring(*sizes)
     return Mirror(ring, derive, build_sampler(replay.sampling.name, replay.sampling.settings, ring))
 
 
-def build_derivation(config: RunConfig, run: Run, of: Run | None = None, *, hindsight: bool = False) -> Derivation:
-    """What `run` learns from, of the states that it, or the run `of`, stores."""
-    stored = of or run
+def _sizes(config: RunConfig, derive: Derivation) -> tuple[int, int, int, str]:
+    """Of a mirror's ring."""
+    replay = config.replay
+    return replay.capacity_timesteps, derive.observation_size, derive.action_size, replay.mirror_floats
+
+
+def check_same_body(run: Run, stored: Run) -> None:
+    """Raises: ValueError when `run` can not learn from what `stored` holds."""
     if (stored.layout_sha256, tuple(stored.action_names)) != (run.layout_sha256, tuple(run.action_names)):
         raise ValueError(
             f"run {run.name!r} can not learn from run {stored.name!r}: its states or muscles are others; likely it is "
             "of a task with another body"
         )
+
+
+def build_derivation(config: RunConfig, run: Run, of: Run | None = None, *, hindsight: bool = False) -> Derivation:
+    """What `run` learns from, of the states that it, or the run `of`, stores."""
+    stored = of or run
+    check_same_body(run, stored)
     layout = layout_of(run)
     observe = observation(config.environment.observation, layout)
     target = layout.where(TARGET_VELOCITY)
@@ -101,7 +121,7 @@ def build_derivation(config: RunConfig, run: Run, of: Run | None = None, *, hind
 
 def _computed_anew(config: RunConfig, run: Run, layout: StateLayout) -> Rewards:
     """The run's own reward of states that were stored with another one."""
-    reward = shaped(TASK_REWARDS[task(run.task).reward](layout), layout, config.environment.shaping)
+    reward = build_reward(config.environment.reward_name, layout, config.environment.shaping)
 
     def rewards(steps: Timesteps) -> NDArray[np.float64]:
         terms = reward.evaluate(np.asarray(steps.state, np.float64))

@@ -6,6 +6,7 @@ export     a run to a folder, as Parquet (lossless) or as a Minari dataset
 import     such a Parquet folder into a database
 prune      deletes episodes
 verify     looks for damage; exit status 1 when there is some
+spool      what waits on this machine for the database; sends what dead workers left
 """
 
 from __future__ import annotations
@@ -14,33 +15,39 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.connections import Connections
+from agents.connections import Connections, load_env
 from agents.replay.data.arguments import choose, choose_to_prune, selection
 from agents.replay.data.needs import learners_from, needed_by_checkpoints
 from agents.replay.data.progress import ProgressLine
 from agents.stopping import StopFlag
 
 if TYPE_CHECKING:
-    from agents.replay.contract import Episode, Run
+    from agents.replay.data.spools import Waiting
     from agents.replay.mongo import MongoReplay
+    from agents.replay.runs import Episode, Run
 
 Command = Callable[[argparse.Namespace, StopFlag], None]
 
 
 def summary(options: argparse.Namespace, stop: StopFlag) -> None:
     """Runs in figures."""
+    from agents.replay.data.spools import waiting_text
     from agents.replay.data.summary import disk_text, summarise
 
+    waiting = [one for one in _waiting(options.run) if one.is_left or one.refused]
     with _replay() as replay:
         found = [summarise(replay, name) for name in ([options.run] if options.run else replay.runs())]
         disk = replay.bytes_on_disk()
     if options.json:
-        print(json.dumps({"runs": [one.document() for one in found], "bytes_on_disk": disk}, indent=2))
+        runs, spools = ([one.document() for one in told] for told in (found, waiting))
+        print(json.dumps({"runs": runs, "bytes_on_disk": disk, "spools": spools}, indent=2))
     else:
-        print("\n\n".join([*(one.text() for one in found), disk_text(disk)]))
+        last = "\n".join([disk_text(disk), *waiting_text(waiting)])
+        print("\n\n".join([*(one.text() for one in found), last]))
 
 
 def episodes(options: argparse.Namespace, stop: StopFlag) -> None:
@@ -134,11 +141,30 @@ def verify(options: argparse.Namespace, stop: StopFlag) -> None:
         raise ValueError(f"run {options.run!r} is damaged: {sum(found.problems.counts.values()):,} problems")
 
 
+def spool(options: argparse.Namespace, stop: StopFlag) -> None:
+    """What waits on this machine for the database: every worker's spool folder."""
+    from agents.replay.data.spools import send, spools_text
+
+    found, outcomes = _waiting(options.run), []
+    if options.send and any(one.to_send for one in found):
+        with _replay() as replay:
+            outcomes = send(replay, found, stop)
+        found = _waiting(options.run)
+    if options.json:
+        spools, sent = [one.document() for one in found], [asdict(one) for one in outcomes]
+        print(json.dumps({"spools": spools, "sent": sent}, indent=2))
+    else:
+        print("\n".join([*(one.text() for one in outcomes), spools_text(found)]))
+    unsent = [one for one in outcomes if one.problem]
+    if unsent:
+        raise ValueError(f"{len(unsent)} spool folders were left as they are: {unsent[0].problem}")
+
+
 def add_replay(commands: Any) -> None:
     """Adds the sub-command `replay` to the sub-parsers of `python -m agents`."""
     parser = commands.add_parser(
         "replay",
-        help="what is stored: summary, episodes, export, import, prune, verify",
+        help="what is stored: summary, episodes, export, import, prune, verify, spool",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -164,7 +190,10 @@ def add_replay(commands: Any) -> None:
     imported.add_argument("--from", dest="folder", type=Path, required=True, metavar="FOLDER", help="a Parquet export")
     imported.add_argument("--as", dest="as_run", metavar="NAME", help="name of the run here (default: as exported)")
     choose_to_prune(command(prune))
-    for added in (told, listed, command(verify)):
+    waiting = command(spool, run=False)
+    waiting.add_argument("--run", metavar="NAME", help="only this run (default: all)")
+    waiting.add_argument("--send", action="store_true", help="send what workers left that no longer run")
+    for added in (told, listed, command(verify), waiting):
         added.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -174,6 +203,14 @@ def _replay() -> Iterator[MongoReplay]:
 
     with closing(open_replay(Connections.from_environment())) as replay:
         yield replay
+
+
+def _waiting(run: str | None) -> list[Waiting]:
+    from agents.config import data_dir
+    from agents.replay.data.spools import look
+
+    load_env()  # DATA_DIR may stand in .env
+    return look(data_dir(), run)
 
 
 def _needed(replay: MongoReplay, run: str) -> frozenset[int]:

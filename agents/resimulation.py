@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import ABORTED, Episode, EpisodeTimesteps, Replay, Run
+from agents.replay.backlog import is_experience
+from agents.replay.columns import EpisodeTimesteps
+from agents.replay.contract import Replay
+from agents.replay.runs import ABORTED, Episode, Run
 from environment.physics.contract import Physics, SimulationError
 from environment.rewards import Reward
 from environment.state import TARGET_VELOCITY, StateLayout
@@ -88,11 +91,13 @@ class Refused:
 class Resimulator:
     """Plays one run's episodes on one physics."""
 
-    def __init__(self, run: Run, reward: Reward, physics: Physics) -> None:
-        """Raises: ValueError when `physics` is of another body, or describes its states otherwise than the run."""
+    def __init__(self, run: Run, reward: Reward, physics: Physics, scored: Reward | None = None) -> None:
+        """Episodes are paid by `reward`, evaluations by `scored` if it is another one.
+
+        Raises: ValueError when `physics` is of another body, or describes its states otherwise than the run."""
         self.layout = physics.layout.with_target()
         _refuse_other_body(run, physics, self.layout)
-        self._reward, self._physics = reward, physics
+        self._reward, self._scored, self._physics = reward, scored or reward, physics
         self._target = self.layout.where(TARGET_VELOCITY)
         self._center = self.layout.where("misc/mass_center_pos")
         self._height = self.layout.index["body_pos/pelvis/y"]
@@ -129,7 +134,8 @@ class Resimulator:
         ours, theirs = stored.state[: last + 1].astype(np.float64), states[: last + 1]
         apart_mm = 1e3 * np.linalg.norm(theirs[1:, self._center] - ours[1:, self._center], axis=1)
         step, entry, relative = _worst(ours, theirs)
-        earned = sum(term.sum() for term in self._reward.evaluate(theirs[1:]).values())
+        reward = self._reward if is_experience(episode) else self._scored
+        earned = sum(term.sum() for term in reward.evaluate(theirs[1:]).values())
         return Divergence(
             episode=episode.id,
             ended=episode.ended,

@@ -36,7 +36,8 @@ from agents.evaluator import (
 )
 from agents.exploration import NoExploration, UniformActions
 from agents.policy import ActingPolicy, Policy, RandomPolicy
-from agents.replay.contract import EpisodeWriter, Replay, Run
+from agents.replay.contract import EpisodeWriter, Replay
+from agents.replay.runs import Run
 from agents.telemetry import Telemetry
 from environment.prosthetics import ProstheticsEnv
 

@@ -17,7 +17,8 @@ from agents.evaluator import EVALUATED, EVALUATING
 from agents.learner import Feeder, Learner, Stop, train
 from agents.lease import Lease
 from agents.publishing import Publisher
-from agents.replay.contract import Replay, Run
+from agents.replay.contract import Replay
+from agents.replay.runs import Run
 from agents.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -19,7 +18,9 @@ from agents.config import RunConfig, data_dir
 from agents.exploration import Ladder, UniformActions
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
-from agents.replay.contract import Episode, EpisodeWriter, Replay, Run
+from agents.replay.contract import EpisodeWriter, Replay
+from agents.replay.runs import Episode, Run
+from agents.replay.spool_places import spool_path
 from agents.telemetry import Telemetry
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
@@ -65,7 +66,7 @@ class Plans:
 
 def spool_folder(run: str, worker: str) -> Path:
     """Where on this machine a worker's timesteps wait for the store."""
-    return data_dir() / "spool" / run / quote(worker, safe="")
+    return spool_path(data_dir(), run, worker)
 
 
 def _sleep(seconds: float, stop: Stop) -> None:

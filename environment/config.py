@@ -12,6 +12,7 @@ from environment.arguments import is_number, is_whole
 from environment.observations import OBSERVATIONS
 from environment.physics.native.settings import METHODS, NativeSettings
 from environment.physics.settings import INTEGRATORS, OpenSimSettings
+from environment.rewards import TASK_REWARDS
 from environment.shaping import ABORT_RULES, SHAPED_TERMS
 from environment.tasks import task
 
@@ -43,6 +44,8 @@ class EnvironmentConfig:
     """Control steps an action is held: a number, or a range to draw from."""
     bins: int | None = None
     """Number of excitation levels; None is continuous, 2 is on/off."""
+    reward: str | None = None
+    """What is learned for: `round1` or `round2`; None is the task's own, which scores are always made by."""
     shaping: Mapping[str, float] = field(default_factory=dict)
     """Weights of optional shaped reward terms, e.g. `{lean = 0.5}`."""
     aborts: tuple[str, ...] = ()
@@ -56,6 +59,8 @@ class EnvironmentConfig:
             raise ValueError(f"physics {self.physics!r} is unknown; there are {', '.join(PHYSICS)}")
         if self.observation not in OBSERVATIONS:
             raise ValueError(f"observation {self.observation!r} is unknown; there are {', '.join(OBSERVATIONS)}")
+        if self.reward is not None and self.reward not in TASK_REWARDS:
+            raise ValueError(f"reward {self.reward!r} is unknown; there are {', '.join(TASK_REWARDS)}")
         _ = self.physics_settings
         FrameSkip(self.frame_skip)
         check_bins(self.bins)
@@ -71,6 +76,11 @@ class EnvironmentConfig:
             raise ValueError(
                 f"max_steps={self.max_steps!r} must be a whole number in 1..{limit}, the limit of {self.task}"
             )
+
+    @property
+    def reward_name(self) -> str:
+        """Key of `environment.rewards.TASK_REWARDS`."""
+        return self.reward or task(self.task).reward
 
     @property
     def physics_settings(self) -> NativeSettings | OpenSimSettings:
@@ -92,15 +102,17 @@ class EnvironmentConfig:
         """The same environment on another physics; None is that one's own default for rollouts."""
         return replace(self, physics=physics, integrator=integrator, accuracy=accuracy, stale_controls=False)
 
+    def scored(self) -> EnvironmentConfig:
+        """The same with the task's own reward and endings: what scores are made in, whatever is learned for."""
+        return replace(self, reward=None, shaping={}, aborts=())
+
     def official(self) -> EnvironmentConfig:
-        """The same task integrated as osim-rl 2.1.5 does it, without shaping, early aborts or a shorter limit."""
+        """The same task integrated as osim-rl 2.1.5 does it, by its own reward, without a shorter limit."""
         return replace(
-            self,
+            self.scored(),
             physics="opensim",
             integrator=OSIM_RL_INTEGRATOR,
             accuracy=OSIM_RL_ACCURACY,
             stale_controls=True,
-            shaping={},
-            aborts=(),
             max_steps=None,
         )

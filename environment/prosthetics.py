@@ -15,7 +15,7 @@ from environment.config import EnvironmentConfig
 from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
-from environment.rewards import TASK_REWARDS, shaped
+from environment.rewards import build_reward
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Ending, Termination
 from environment.timestep import TimeStep
@@ -48,7 +48,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self.physics = physics or build_physics(self.config)
         self.layout = self.physics.layout.with_target()
         self.observe = observation(self.config.observation, self.layout)
-        self.reward = shaped(TASK_REWARDS[self.task.reward](self.layout), self.layout, self.config.shaping)
+        self.reward = build_reward(self.config.reward_name, self.layout, self.config.shaping)
         self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
         self._termination = Termination(self.layout, self.time_limit_steps, self.config.aborts)
         self._actions = ActionMap(len(self.physics.muscles), self.config.bins)

@@ -68,6 +68,16 @@ def round2(layout: StateLayout) -> Reward:
 TASK_REWARDS: Mapping[str, Callable[[StateLayout], Reward]] = {"round1": round1, "round2": round2}
 
 
+def build_reward(name: str, layout: StateLayout, shaping: Mapping[str, float]) -> Reward:
+    """The reward of that name over states of `layout` (target included), with shaped terms of these weights on top.
+
+    Raises: KeyError with the names that exist.
+    """
+    if name not in TASK_REWARDS:
+        raise KeyError(f"no reward {name!r}; there are {', '.join(TASK_REWARDS)}")
+    return shaped(TASK_REWARDS[name](layout), layout, shaping)
+
+
 def shaped(base: Reward, layout: StateLayout, weights: Mapping[str, float]) -> Reward:
     """The task's reward with shaped terms added, each under its own name; the task's own terms stay untouched.
 

@@ -16,7 +16,7 @@ from environment.config import EnvironmentConfig
 from environment.observations import observation
 from environment.physics.models import model_path
 from environment.physics.native.settings import NativeSettings
-from environment.rewards import TASK_REWARDS, shaped
+from environment.rewards import build_reward
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Termination
 from environment.vector_decision import Decision
@@ -65,7 +65,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self.physics = NativeBatch(model_path(self.task.model), settings, num_envs, threads, extra_columns=3)
         self.layout = self.physics.layout.with_target()
         self.observe = observation(self.config.observation, self.layout)
-        self.reward = shaped(TASK_REWARDS[self.task.reward](self.layout), self.layout, self.config.shaping)
+        self.reward = build_reward(self.config.reward_name, self.layout, self.config.shaping)
         self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
         self._termination = Termination(self.layout, self.time_limit_steps, self.config.aborts)
         self._terminates = np.array([bool(one and one.terminated) for one in self._termination.endings])

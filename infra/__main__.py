@@ -5,6 +5,7 @@ down      stop them
 status    what runs, and what the runs have collected
 run       the main job: exploration, workers, learner, evaluator, live view, summary
 bench     measure this machine, beside a peer
+faults    kill, cut off and fill up what the replay memory lives on, and count what is lost
 compass   print the connection string for MongoDB Compass (it holds the password)
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 from agents.checkpoints.contract import CheckpointMissing, CheckpointStoreUnavailable
 from agents.connections import Connections, ConnectionsMissing
+from agents.new_run import NewRun, add_options
 from agents.plain import ConfigError
 from agents.replay.contract import ReplayUnavailable
 from agents.stopping import stop_on_signals
@@ -102,17 +104,11 @@ def run(options: argparse.Namespace) -> None:
     from infra.run import RunOptions
     from infra.run import run as run_here
 
-    settings_given = [*options.set]
-    if options.task:
-        settings_given.append(f"environment.task={options.task}")
-    if options.physics:
-        settings_given.append(f"environment.physics={options.physics}")
     asked = RunOptions(
         name=options.run,
         minutes=options.minutes,
         workers=options.workers,
-        config=options.config,
-        settings=settings_given,
+        new=NewRun.asked(options),
         summary=options.summary,
         evaluator=not options.no_evaluator,
     )
@@ -131,6 +127,20 @@ def bench(options: argparse.Namespace) -> None:
     if options.json:
         report.save(result, options.json)
     if not all(row.get("within", True) for row in result["rows"]):
+        raise SystemExit(1)
+
+
+def faults(options: argparse.Namespace) -> None:
+    """Break what the replay memory lives on, for real, in servers of its own, and count what is lost."""
+    from infra.bench.report import save
+    from infra.faults.outcome import table
+    from infra.faults.report import faults as break_things
+
+    result = break_things(options.only, quick=options.quick)
+    print(table(result["rows"]))
+    if options.json:
+        save(result, options.json)
+    if not all(row["passes"] for row in result["rows"]):
         raise SystemExit(1)
 
 
@@ -248,16 +258,15 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("bench", choices=list(_BENCHES), help="what to measure; `fidelity` compares with `references`")
     measure.add_argument("--quick", action="store_true", help="less of it, in a minute or two")
     measure.add_argument("--json", type=Path, metavar="FILE", help="save the result here")
+    breaking = command("faults", faults)
+    breaking.add_argument("--only", nargs="+", default=[], metavar="NAME", help="some scenarios (default: all)")
+    breaking.add_argument("--quick", action="store_true", help="less of each, in a minute or two")
+    breaking.add_argument("--json", type=Path, metavar="FILE", help="save the result here")
     job = command("run", run)
     job.add_argument("--run", "--name", dest="run", default="first-light", metavar="NAME", help="default: first-light")
     job.add_argument("--minutes", type=float, metavar="M", help="stop after so long (default: until Ctrl-C)")
     job.add_argument("--workers", type=int, metavar="N", help="rollout workers (default: cores minus one)")
-    job.add_argument("--task", metavar="T", help="e.g. prosthetics-round1 (default: prosthetics-round2)")
-    job.add_argument("--physics", metavar="P", help="the simulator (default: native)")
-    job.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
-    job.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128"
-    )
+    add_options(job)
     job.add_argument("--summary", type=Path, metavar="FILE", help="save the summary as JSON here too")
     job.add_argument("--no-evaluator", action="store_true", help="score nothing in the background")
     return parser

@@ -12,7 +12,8 @@ from typing import Any
 from agents.checkpoints.contract import CheckpointStore
 from agents.confirmation import best_evaluation, comparable
 from agents.evaluator import BASELINES, EVALUATED, known_baselines
-from agents.replay.contract import Counts, Replay
+from agents.replay.contract import Replay
+from agents.replay.runs import Counts
 from agents.telemetry import read_statuses
 
 _RATE_WINDOW_S = 20.0

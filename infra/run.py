@@ -9,9 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ from agents.build import open_replay, open_store
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
 from agents.config import RunConfig, check_run_name, data_dir
 from agents.connections import Connections
+from agents.new_run import NewRun
 from agents.replay.contract import Replay, ReplayUnavailable
+from agents.replay.data import spools
+from agents.replay.log import Log
 from agents.stopping import StopFlag
 from agents.telemetry import read_statuses
 from agents.worker import Collected
@@ -52,9 +55,8 @@ class RunOptions:
     """Stop after so long; None runs until Ctrl-C."""
     workers: int | None = None
     """Rollout workers; None is one less than the cores, at least one."""
-    config: Path | None = None
-    settings: Sequence[str] = ()
-    """`name.name=value`, on top of the configuration file."""
+    new: NewRun = field(default_factory=NewRun)
+    """What the run is to be, or has to be if it exists."""
     summary: Path | None = None
     """Where to save the summary besides the run's own folder."""
     evaluator: bool = True
@@ -78,6 +80,7 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
         connections = Connections.from_environment()
         replay, store = open_replay(connections, patience_s=_PATIENCE_S), open_store(connections)
         config = RunConfig.of(replay.run(options.name).config)
+        _send_leftovers(options.name, replay, stop)
         _close_abandoned(options.name, folder, replay)
         before = summaries.look_before(options.name, replay, store)
         started_s = time.monotonic()
@@ -93,6 +96,8 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
             killed = _stop(fleet)
             with suppress(ReplayUnavailable):  # said below, by whoever counts
                 replay.event(options.name, "run", "run_stopped", killed=killed)
+        with suppress(ReplayUnavailable):
+            _send_leftovers(options.name, replay, lambda: False)
         if killed and _alone():
             replay.close_abandoned(options.name)  # what the killed left open; others close their own
         seconds = time.monotonic() - started_s
@@ -111,6 +116,12 @@ def _stop(fleet: LocalFleet) -> list[str]:
         return fleet.stop()
     except KeyboardInterrupt:
         return fleet.stop(grace_s=0.0)
+
+
+def _send_leftovers(run: str, replay: Log, stop: Callable[[], bool]) -> None:
+    """What dead workers of this machine have not sent, before their episodes are closed and it would come too late."""
+    for outcome in spools.send(replay, spools.look(data_dir(), run), stop):
+        log.warning("%s", outcome.text())
 
 
 def _close_abandoned(run: str, folder: Path, replay: Replay) -> None:
@@ -169,11 +180,7 @@ def _watch(
 
 def _create(options: RunOptions) -> None:
     """Makes the run in a process of its own, so that this one never loads the simulator."""
-    arguments = ["-m", "agents", "create", "--run", options.name]
-    if options.config:
-        arguments += ["--config", str(options.config)]
-    for setting in options.settings:
-        arguments += ["--set", setting]
+    arguments = ["-m", "agents", "create", "--run", options.name, *options.new.arguments()]
     made = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         reason = made.stderr.strip().splitlines()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+import psutil
 from dotenv import dotenv_values
 
 from agents.connections import DEFAULT_DATABASE, ROOT
@@ -84,8 +85,14 @@ class Settings:
 
     @property
     def mongod_cache_gb(self) -> float:
-        """Raises: SettingsError."""
-        text = self.values.get("MONGOD_CACHE_GB", "1")
+        """MONGOD_CACHE_GB, else a sixth of this machine's memory, at most 4: so much holds two million timesteps.
+
+        Raises: SettingsError.
+        """
+        text = self.values.get("MONGOD_CACHE_GB")
+        if text is None:
+            sixth_gb = float(psutil.virtual_memory().total) / 6e9
+            return round(min(4.0, max(0.25, sixth_gb)), 2)
         try:
             size = float(text)
         except ValueError:

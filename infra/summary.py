@@ -11,7 +11,8 @@ from typing import Any
 
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, Version
 from agents.confirmation import scores_text
-from agents.replay.contract import Counts, Replay
+from agents.replay.contract import Replay
+from agents.replay.runs import Counts
 from agents.telemetry import read_statuses
 from infra.fleet.local import LocalFleet
 from infra.progress import evaluation_facts

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from agents.replay.codec import Rows
-from agents.replay.contract import Episode, timestep_id
+from agents.replay.ids import timestep_id
 from agents.replay.log import Log
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import Episode
 from agents.replay_commands import add_replay
 from agents.stopping import StopFlag
 from tests.runs import RUN, explore, open_run, small_config

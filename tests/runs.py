@@ -15,7 +15,8 @@ from agents.exploration import UniformActions
 from agents.learner import Learner
 from agents.policies import FixedPolicy
 from agents.policy import ActingPolicy, RandomPolicy
-from agents.replay.contract import Episode, Replay, Run
+from agents.replay.contract import Replay
+from agents.replay.runs import Episode, Run
 from agents.telemetry import Telemetry
 from environment.config import EnvironmentConfig
 from environment.prosthetics import ProstheticsEnv

@@ -21,8 +21,9 @@ from agents.lease import Lease
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.publishing import Publisher
-from agents.replay.contract import ABORTED, Episode, Replay, Run
+from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import ABORTED, Episode, Run
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
 from environment.prosthetics import ProstheticsEnv

@@ -19,8 +19,8 @@ HOMES = {
         "infra/bench/fidelity/probe.py",
     ),
     "osim": ("infra/bench/osim_rl_peer.py",),  # a peer to measure and compare with, never a part of ours
-    "pymongo": ("agents/replay/", "infra/services/", "infra/bench/replay/"),
-    "bson": ("agents/replay/", "infra/services/"),
+    "pymongo": ("agents/replay/", "infra/services/", "infra/bench/replay/", "infra/faults/"),
+    "bson": ("agents/replay/", "infra/services/", "infra/faults/"),
     "boto3": ("agents/checkpoints/", "infra/services/"),
     "botocore": ("agents/checkpoints/", "infra/services/"),
     "torch": ("agents/",),

@@ -24,8 +24,8 @@ from agents.config import RunConfig
 from agents.evaluator import EVALUATED
 from agents.exploration import UniformActions
 from agents.policy import RandomPolicy
-from agents.replay.contract import ABORTED
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import ABORTED
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NAMES = (

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
-from agents.replay.contract import Episode, Replay, Timesteps
+from agents.replay.columns import Timesteps
+from agents.replay.contract import Replay
+from agents.replay.freed_memory import keep_freed_memory
+from agents.replay.runs import Episode
 
 _FEED_TIMESTEPS = 3_500
 """Read from the log at a time: some 7 MB. Less has more ways to go, more is freshly allocated memory each time."""
@@ -63,6 +66,7 @@ def chunks(episodes: Iterable[Episode], timesteps: int = _FEED_TIMESTEPS) -> Ite
 
 def read_ahead(replay: Replay, parts: Sequence[Sequence[Episode]]) -> Iterator[Timesteps | None]:
     """The timesteps of each part, in order; the next ones are read while one is worked on. None for an empty part."""
+    keep_freed_memory()
     with ThreadPoolExecutor(_AHEAD, "reader") as pool:
         reads: deque[Future[Timesteps] | None] = deque()
         for part in parts:

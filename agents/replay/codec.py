@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import struct
 from datetime import datetime
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import TimestepBlock, timestep_id
+from agents.replay.columns import TimestepBlock
+from agents.replay.ids import timestep_id
 from environment.timestep import TimeStep
 
 Rows = NDArray[np.void]
@@ -55,6 +57,7 @@ class TimestepCodec:
         """Bytes of every document."""
         self.dtype = layout.dtype(self.width)
         self._constant = layout.constant(self.width)
+        self._words = _words(self._template, self._constant)
         self._struct = layout.struct(self.width)
         self._parts: list[object] = [b""] * (2 * len(self._constant) - 1)
         """What `_struct` packs: the bytes between the fields, and places for the fields."""
@@ -118,18 +121,21 @@ class TimestepCodec:
                 f"(state {self.state_size}, action {self.action_size}); some document was edited or is not this run's"
             )
         rows = np.frombuffer(documents, dtype=self.dtype)
-        raw = np.frombuffer(documents, dtype=np.uint8).reshape(count, self.width)
-        template = np.frombuffer(self._template, dtype=np.uint8)
-        for part in self._constant:
-            wrong = (raw[:, part] != template[part]).any(axis=1)
-            if wrong.any():
-                index = int(np.argmax(wrong))
-                raise ValueError(
-                    f"timestep {index} of {count} read for run {self.run!r}: found bytes "
-                    f"{raw[index, part].tobytes()!r} at {part.start}, needed {template[part].tobytes()!r}; it was "
-                    "edited or written by other code"
-                )
+        words = np.frombuffer(documents, dtype=self._words.dtype)
+        if any((words[name] != self._words[name]).any() for name in self._words.dtype.names or ()):
+            raise ValueError(self._difference(np.frombuffer(documents, dtype=np.uint8).reshape(count, self.width)))
         return rows
+
+    def _difference(self, raw: NDArray[np.uint8]) -> str:
+        """Where the (N, width) bytes of documents are not as every timestep's are."""
+        template = np.frombuffer(self._template, dtype=np.uint8)
+        wrong = [(raw[:, part] != template[part]).any(axis=1) for part in self._constant]
+        index, where = (int(found) for found in np.argwhere(np.stack(wrong, axis=1))[0])
+        part = self._constant[where]
+        return (
+            f"timestep {index} of {len(raw)} read for run {self.run!r}: found bytes {raw[index, part].tobytes()!r} at "
+            f"{part.start}, needed {template[part].tobytes()!r}; it was edited or written by other code"
+        )
 
 
 def documents(rows: Rows) -> list[bytes]:
@@ -137,6 +143,21 @@ def documents(rows: Rows) -> list[bytes]:
     data = rows.view(np.uint8).tobytes()
     width = rows.dtype.itemsize
     return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _words(template: bytes, parts: list[slice]) -> np.void:
+    """The same bytes of a document as few and large numbers, each of at most 8: five times as fast to compare."""
+    names, formats, offsets = [], [], []
+    for part in parts:
+        at = part.start
+        while at < part.stop:
+            size = next(size for size in (8, 4, 2, 1) if size <= part.stop - at)
+            names.append(str(at))
+            formats.append(f"<u{size}")
+            offsets.append(at)
+            at += size
+    dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": len(template)})
+    return cast(np.void, np.frombuffer(template, dtype)[0])
 
 
 def _float32(values: NDArray[np.float32], size: int) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import Timesteps
+from agents.replay.columns import Timesteps
 from agents.replay.nstep import transitions
 
 Float32 = NDArray[np.float32]
@@ -25,8 +25,9 @@ TargetAge = Callable[[Float32, Integers], Float32]
 TrainingReward = Callable[[Timesteps], NDArray[np.float64]]
 """(R,) rewards that are learned from, of arriving at each row."""
 
-_AT_A_TIME = 512
-"""Observations computed together: their states then stay in the processor's cache."""
+_AT_A_TIME = 400
+"""Observations computed together: their states then stay in the processor's cache. No power of two, whose columns would
+fall on the same few places of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +109,17 @@ class Derivation:
             n=self.n_step,
         )
         decisions = np.bincount(found.episode, minlength=len(last))
-        rows = np.union1d(found.start, last[decisions > 0])
-        start = np.searchsorted(rows, found.start)
+        is_point = np.zeros(len(steps.reward), np.bool_)
+        is_point[found.start] = is_point[last[decisions > 0]] = True
+        point = np.cumsum(is_point) - 1
+        rows, start = np.flatnonzero(is_point), point[found.start]
         count = len(rows)
         action = np.zeros((count, self.action_size), np.float32)
         reward, discount = np.zeros(count, np.float32), np.zeros(count, np.float32)
         hop, version = np.zeros(count, np.int32), np.zeros(count, np.int64)
         action[start] = 2.0 * steps.excitation[found.start + 1] - 1.0
         reward[start], discount[start] = found.reward, found.discount
-        hop[start] = np.searchsorted(rows, found.stop) - start
+        hop[start] = point[found.stop] - start
         version[start] = steps.policy_version[found.start + 1]
         return Points(
             each=decisions + (decisions > 0),
@@ -135,7 +138,7 @@ class Derivation:
         begin = steps.first[np.searchsorted(steps.first, rows, side="right") - 1]
         back = np.arange(self.history, -1, -1)
         for here in range(0, len(rows), _AT_A_TIME):
-            some = slice(here, here + _AT_A_TIME)
-            window = np.maximum(rows[some, None] - back, begin[some, None])
-            seen[some] = self.observe(steps.state[window], age[rows[some]])
+            some = rows[here : here + _AT_A_TIME]
+            window = np.maximum(some[:, None] - back, begin[here : here + _AT_A_TIME, None])
+            seen[here : here + _AT_A_TIME] = self.observe(steps.state[window], age[some])
         return seen

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from agents.replay.contract import EPISODE_BITS, Episode, EpisodeStart, Purpose, Run
+from agents.replay.ids import EPISODE_BITS
+from agents.replay.runs import Episode, EpisodeStart, Purpose, Run
 
 Document = dict[str, Any]
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.replay.contract import RefusedTimestep, TimestepBlock
+from agents.replay.columns import TimestepBlock
+from agents.replay.contract import RefusedTimestep
 from environment.timestep import TimeStep
 
 RANGE_TOLERANCE = 1e-6

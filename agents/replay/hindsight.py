@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from agents.replay.contract import Timesteps
+from agents.replay.columns import Timesteps
 from environment.state import TARGET_VELOCITY, StateLayout
 
 

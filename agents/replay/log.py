@@ -11,21 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.replay.codec import Rows, TimestepCodec
-from agents.replay.contract import (
-    SPOOL_BYTES,
-    STEP_BITS,
-    Episode,
-    EpisodeTimesteps,
-    Replay,
-    Run,
-    Timesteps,
-    timestep_id,
-)
+from agents.replay.columns import EpisodeTimesteps, Timesteps
+from agents.replay.contract import SPOOL_BYTES, Replay
 from agents.replay.documents import plain, run_document, run_of, utc_now
+from agents.replay.ids import STEP_BITS, timestep_id
 from agents.replay.recovery import close_open_episodes
+from agents.replay.runs import Episode, Run
 from agents.replay.spool import Spool
 from agents.replay.spool_folder import SpoolFolder
-from agents.replay.spool_leftovers import send_leftovers
+from agents.replay.spool_leftovers import Sent, send_leftovers
 from agents.replay.storage import Life, Storage
 from agents.replay.writer import LogWriter
 
@@ -83,6 +77,20 @@ class Log(Storage, Replay):
             raise
         # Every timestep goes to the disk at once; it is the spool that gathers them.
         return LogWriter(sink, codec, run=run, worker=worker, writer=life.writer, batch=batch, write_every_s=0.0)
+
+    def send_spool(self, run: str, spool: Path) -> tuple[Sent, Sequence[Episode]]:
+        """Sends what lives that are over left in the folder `spool`, and closes the episodes they left open.
+
+        Raises: KeyError naming the runs that exist; SpoolInUse when a process uses the folder.
+        """
+        codec = self._codec(run)
+        folder = SpoolFolder(spool)
+        try:
+            sent = send_leftovers(self, codec, run, folder)
+            over = [life for life in self.lives(run) if life.writer in sent.writers]
+            return sent, close_open_episodes(self, codec, run, over)
+        finally:
+            folder.release()
 
     def _begin_life(self, run: str, worker: str) -> Life:
         former = [life for life in self.lives(run) if life.worker == worker]

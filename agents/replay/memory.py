@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from agents.replay.codec import Rows, documents
-from agents.replay.contract import ABORTED, EPISODE_BITS, STEP_BITS, Counts, Episode, News, WriterConflict
+from agents.replay.contract import News, WriterConflict
 from agents.replay.documents import Document, episode_of, utc_now
+from agents.replay.ids import timesteps_of_writer, writer_of_timestep
 from agents.replay.log import Log
+from agents.replay.runs import ABORTED, Counts, Episode
 from agents.replay.storage import Life
-
-_WRITER_SHIFT = EPISODE_BITS + STEP_BITS
 
 
 class MemoryReplay(Log):
@@ -86,7 +86,7 @@ class MemoryReplay(Log):
             self._ids = sorted(self._timesteps)
 
     def last_timestep(self, writer: int) -> int | None:
-        ids = self._between(writer << _WRITER_SHIFT, ((writer + 1) << _WRITER_SHIFT) - 1)
+        ids = self._between(*timesteps_of_writer(writer))
         return ids[-1] if ids else None
 
     def read_timesteps(self, first: int, last: int) -> bytes | memoryview:
@@ -145,7 +145,7 @@ class MemoryReplay(Log):
             return Counts(
                 runs=int(run in self._runs),
                 episodes=len(episodes),
-                timesteps=sum(id >> _WRITER_SHIFT in writers for id in self._ids),
+                timesteps=sum(writer_of_timestep(id) in writers for id in self._ids),
                 events=sum(event["run"] == run for event in self._events),
                 aborted=sum(document["ended"] == ABORTED for document in episodes),
             )

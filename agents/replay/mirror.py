@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from agents.experience import Batch
 from agents.replay.backlog import by_age, chunks, is_experience, newest_that_fit, read_ahead
-from agents.replay.contract import EPISODE_BITS, Episode, Replay, Timesteps
+from agents.replay.columns import Timesteps
+from agents.replay.contract import Replay
 from agents.replay.derivation import Derivation
+from agents.replay.ids import EPISODE_BITS
 from agents.replay.ring import Ring
+from agents.replay.runs import Episode
 from agents.replay.sampling import Sampler
 
 Integers = NDArray[np.int64]

@@ -63,8 +63,8 @@ class Part:
 
 
 class Mixture:
-    """Every batch has the same number of decisions of each part; what an empty part lacks, the first one that has some
-    gives. Shares are right to one decision in a batch."""
+    """Every batch has the same number of decisions of each part; one that holds nothing yet leaves its share to the
+    others, in their proportions. Shares are right to one decision in a batch."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         """Raises: ValueError when shares are not positive or do not add up to 1."""
@@ -129,14 +129,9 @@ class Mixture:
 
     def _sizes(self, batch_size: int) -> list[int]:
         """Decisions from each part."""
-        filled = [place for place, part in enumerate(self.parts) if part.memory.transitions]
-        if not filled:
+        shares = np.cumsum([part.share if part.memory.transitions else 0.0 for part in self.parts])
+        if not shares[-1]:
             raise ValueError("the memory holds no transition yet; needed at least one episode with a control step")
-        ends = np.rint(batch_size * np.cumsum([part.share for part in self.parts])).astype(int)
-        sizes = np.diff(ends, prepend=0)
-        for place in range(len(sizes)):
-            if place not in filled:
-                sizes[filled[0]] += sizes[place]
-                sizes[place] = 0
-        found: list[int] = sizes.tolist()
-        return found
+        ends = np.rint(batch_size * shares / shares[-1]).astype(int)
+        sizes: list[int] = np.diff(ends, prepend=0).tolist()
+        return sizes

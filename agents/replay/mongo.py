@@ -1,4 +1,4 @@
-"""The replay log in MongoDB. The only module that knows pymongo.
+"""The replay log in MongoDB.
 
 Every write is acknowledged by a majority and in the journal before it counts. While the server is away, callers
 wait; the ids make every retry harmless.
@@ -6,68 +6,33 @@ wait; the ids make every retry harmless.
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import ASCENDING, DESCENDING, MongoClient
+from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import (
-    AutoReconnect,
-    BulkWriteError,
-    ConfigurationError,
-    ConnectionFailure,
-    DuplicateKeyError,
-    InvalidOperation,
-    InvalidURI,
-    OperationFailure,
-    WriteConcernError,
-    WTimeoutError,
-)
+from pymongo.errors import BulkWriteError, ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
-from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from agents.replay.codec import Rows, documents
-from agents.replay.contract import (
-    ABORTED,
-    EPISODE_BITS,
-    STEP_BITS,
-    Counts,
-    Episode,
-    News,
-    ReplayUnavailable,
-    WriterConflict,
-)
+from agents.replay.contract import News, WriterConflict
 from agents.replay.documents import Document, episode_of, utc_now
+from agents.replay.ids import timesteps_of_writer
 from agents.replay.log import Log
+from agents.replay.mongo_client import connect, unavailable
+from agents.replay.mongo_patience import Patience, judge_batch
 from agents.replay.raw_read import documents_between
+from agents.replay.runs import ABORTED, Counts, Episode
 from agents.replay.storage import Life
 from agents.replay.stream import EpisodeStream
 
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-
-_WRITER_SHIFT = EPISODE_BITS + STEP_BITS
 _READ_BATCH = 4_000
 """Documents per reply of a range read: some 7.5 MB, of 16 that a reply may have."""
-_DUPLICATE_KEY = 11000
-_GOING_AWAY = {91, 189, 10107, 11600, 11602, 13435, 13436}
-"""Codes of a server that shuts down or hands over while it executes a batch."""
-_REFUSED_CREDENTIALS = {13: "asks for credentials", 18: "refuses the credentials"}
-_LONGEST_PAUSE_S = 2.0
-_URI_HELP = (
-    "MONGODB_URI is not valid; needed mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with the special "
-    "characters of user and password percent-encoded"
-)
-_SELECTION_MS = 500
-"""The driver's own wait for a server: short, so that the waiting is ours, and counted."""
 
 
 class MongoReplay(Log):
@@ -91,9 +56,8 @@ class MongoReplay(Log):
         Raises: ReplayUnavailable.
         """
         super().__init__()
-        self._patience_s = patience_s
-        self._closed = threading.Event()
-        self._client = _connect(uri, connect_s)
+        self._patiently = Patience(patience_s)
+        self._client = connect(uri, connect_s)
         durable = WriteConcern(w="majority", j=True, wtimeout=30_000)
         data = self._client.get_database(database, write_concern=durable, read_concern=ReadConcern("majority"))
         self._runs, self._episodes, self._events = data["runs"], data["episodes"], data["events"]
@@ -104,37 +68,17 @@ class MongoReplay(Log):
             self._create_indexes()
         except (OperationFailure, ConnectionFailure) as error:
             self._client.close()
-            raise _unavailable(uri, error) from error
+            raise unavailable(uri, error) from error
+
+    @property
+    def waited_s(self) -> float:
+        return self._patiently.waited_s
 
     def _create_indexes(self) -> None:
         self._episodes.create_index([("run", ASCENDING), ("writer", ASCENDING), ("_id", ASCENDING)])
         self._episodes.create_index([("run", ASCENDING), ("finished", ASCENDING)])
         self._events.create_index([("run", ASCENDING), ("time", ASCENDING)])
         self._events.create_index("writer", unique=True, partialFilterExpression={"writer": {"$exists": True}})
-
-    def _patiently(self, operation: Callable[[], _T]) -> _T:
-        """Calls `operation` until the server answers. An earlier call may have succeeded without our hearing of it."""
-        started, pause_s, away = time.monotonic(), 0.05, False
-        while True:
-            try:
-                result = operation()
-            except (ConnectionFailure, WTimeoutError, WriteConcernError, InvalidOperation) as error:
-                if isinstance(error, InvalidOperation) and not self._closed.is_set():
-                    raise
-                away_s = time.monotonic() - started
-                if not away:
-                    _log.warning("replay store is away, waiting: %s", type(error).__name__)
-                if self._closed.is_set() or (self._patience_s is not None and away_s > self._patience_s):
-                    self.waited_s += away_s
-                    raise ReplayUnavailable(f"the replay store did not answer for {away_s:.1f} s") from error
-                away = True
-                self._closed.wait(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                continue
-            if away:
-                self.waited_s += time.monotonic() - started
-                _log.warning("replay store is back after %.1f s", time.monotonic() - started)
-            return result
 
     def insert_run(self, document: Document) -> bool:
         try:
@@ -184,7 +128,7 @@ class MongoReplay(Log):
             try:
                 self._timesteps.insert_many(batch, ordered=False)
             except BulkWriteError as error:
-                _judge(error, tried_before)
+                judge_batch(error, again=tried_before)
 
         self._patiently(insert)
 
@@ -196,15 +140,24 @@ class MongoReplay(Log):
         self._patiently(lambda: self._timesteps.delete_many({"_id": {"$in": list(ids)}}))
 
     def last_timestep(self, writer: int) -> int | None:
-        query = {"_id": {"$gte": writer << _WRITER_SHIFT, "$lt": (writer + 1) << _WRITER_SHIFT}}
-        newest = self._patiently(lambda: self._timesteps.find_one(query, {"_id": True}, sort=[("_id", DESCENDING)]))
-        return None if newest is None else int(newest["_id"])
+        return self._outermost(*timesteps_of_writer(writer), DESCENDING)
+
+    def _outermost(self, first: int, last: int, order: int) -> int | None:
+        query, sort = _between(first, last), [("_id", order)]
+        found = self._patiently(lambda: self._timesteps.find_one(query, {"_id": True}, sort=sort))
+        return None if found is None else int(found["_id"])
 
     def read_timesteps(self, first: int, last: int) -> memoryview:
         def read() -> memoryview:
-            # A cursor belongs to the session that it was opened in.
-            with self._client.start_session() as session:
-                return documents_between(self._timesteps, session, first, last, at_a_time=_READ_BATCH).data
+            try:
+                # A cursor belongs to the session that it was opened in.
+                with self._client.start_session() as session:
+                    return documents_between(self._timesteps, session, first, last, at_a_time=_READ_BATCH).data
+            except ConfigurationError:
+                # A connection that was made while mongod was still starting knows no sessions for as long as it lives.
+                order = [("_id", ASCENDING)]
+                cursor = self._timesteps.find_raw_batches(_between(first, last), sort=order, batch_size=_READ_BATCH)
+                return memoryview(b"".join(cast(Iterable[bytes], cursor)))
 
         return self._patiently(read)
 
@@ -247,13 +200,14 @@ class MongoReplay(Log):
             return
 
     def quarantine(self, run: str) -> Sequence[Mapping[str, Any]]:
-        order = [("time", ASCENDING), ("_id", ASCENDING)]
-        return self._patiently(lambda: list(self._quarantine.find({"run": run}, {"_id": False}).sort(order)))
+        return self._by_time(self._quarantine, {"run": run})
 
     def events(self, run: str, kind: str | None = None) -> Sequence[Mapping[str, Any]]:
-        query = {"run": run} if kind is None else {"run": run, "kind": kind}
+        return self._by_time(self._events, {"run": run} if kind is None else {"run": run, "kind": kind})
+
+    def _by_time(self, collection: Collection[Document], query: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         order = [("time", ASCENDING), ("_id", ASCENDING)]
-        return self._patiently(lambda: list(self._events.find(query, {"_id": False}).sort(order)))
+        return self._patiently(lambda: list(collection.find(query, {"_id": False}).sort(order)))
 
     def counts(self, run: str) -> Counts:
         query = {"run": run}
@@ -261,7 +215,7 @@ class MongoReplay(Log):
         return Counts(
             runs=self._count(self._runs, {"_id": run}),
             episodes=self._count(self._episodes, query),
-            timesteps=sum(self._count(self._timesteps, {"_id": {"$gte": a, "$lt": b}}) for a, b in ranges),
+            timesteps=sum(self._count(self._timesteps, _between(first, last)) for first, last in ranges),
             events=self._count(self._events, query),
             aborted=self._count(self._episodes, {**query, "ended": ABORTED}),
         )
@@ -294,27 +248,24 @@ class MongoReplay(Log):
 
     def close(self) -> None:
         """Ends every wait with ReplayUnavailable, then disconnects."""
-        self._closed.set()
+        self._patiently.end()
         self._client.close()
 
     # What moves and deletes stored data.
 
     def read_some(self, first: int, last: int, limit: int) -> bytes:
         def read() -> bytes:
-            query = {"_id": {"$gte": first, "$lte": last}}
-            order = [("_id", ASCENDING)]
+            query, order = _between(first, last), [("_id", ASCENDING)]
             cursor = self._timesteps.find_raw_batches(query, sort=order, limit=limit, batch_size=limit)
             return b"".join(cast(Iterable[bytes], cursor))
 
         return self._patiently(read)
 
     def next_timestep(self, first: int, last: int) -> int | None:
-        query = {"_id": {"$gte": first, "$lte": last}}
-        found = self._patiently(lambda: self._timesteps.find_one(query, {"_id": True}, sort=[("_id", ASCENDING)]))
-        return None if found is None else int(found["_id"])
+        return self._outermost(first, last, ASCENDING)
 
     def delete_between(self, first: int, last: int) -> None:
-        self._patiently(lambda: self._timesteps.delete_many({"_id": {"$gte": first, "$lte": last}}))
+        self._patiently(lambda: self._timesteps.delete_many(_between(first, last)))
 
     def delete_episodes(self, ids: Sequence[int]) -> None:
         self._patiently(lambda: self._episodes.delete_many({"_id": {"$in": list(ids)}}))
@@ -329,73 +280,18 @@ def _total_bytes(database: Database[Document], collection: str) -> int:
     return int(database.command("collStats", collection)["totalSize"])
 
 
-def _connect(uri: str, connect_s: float) -> MongoClient[Document]:
-    try:
-        if not uri.startswith(("mongodb://", "mongodb+srv://")):
-            raise InvalidURI("no scheme")  # which the driver would take for a bare host name
-        client: MongoClient[Document] = MongoClient(
-            uri,
-            tz_aware=True,
-            serverSelectionTimeoutMS=_SELECTION_MS,
-            connectTimeoutMS=round(connect_s * 1000),
-            socketTimeoutMS=60_000,
-            appname="replay",
-        )
-    except (InvalidURI, ConfigurationError, ValueError):
-        # The driver's message may quote a part of the URI that it took for something else than a password.
-        raise ReplayUnavailable(_URI_HELP) from None
-    deadline = time.monotonic() + connect_s
-    while True:
-        try:
-            client.admin.command("ping")
-        except (OperationFailure, ConnectionFailure) as error:
-            if isinstance(error, OperationFailure) or time.monotonic() > deadline:
-                client.close()
-                raise _unavailable(uri, error) from error
-        else:
-            return client
-
-
-def _unavailable(uri: str, error: Exception) -> ReplayUnavailable:
-    parsed = parse_uri(uri, validate=False, connect_timeout=5)
-    hosts = ", ".join(f"{host}:{port}" for host, port in parsed["nodelist"])
-    user = parsed["username"]
-    if isinstance(error, OperationFailure):
-        problem = _REFUSED_CREDENTIALS.get(error.code or 0, f"answers with error {error.code}")
-        return ReplayUnavailable(
-            f"MongoDB at {hosts} {problem}; found user {user!r} in MONGODB_URI, needed one who may read and write; "
-            "likely a wrong password, a missing authSource=admin, or another server on that port"
-        )
-    return ReplayUnavailable(
-        f"MongoDB at {hosts} does not answer ({type(error).__name__}); needed a running mongod there; likely it is "
-        "not started, or MONGODB_URI names another port"
-    )
-
-
-def _judge(error: BulkWriteError, again: bool) -> None:
-    """Returns when every document is stored.
-
-    Raises: AutoReconnect when the rest has to be tried again, WriterConflict when ids were taken before we wrote.
-    """
-    details = error.details or {}
-    codes = {int(item["code"]) for item in details.get("writeErrors", [])}
-    if codes - {_DUPLICATE_KEY} - _GOING_AWAY:
-        raise error
-    if codes & _GOING_AWAY or details.get("writeConcernErrors"):
-        raise AutoReconnect("the server went away during a batch") from error
-    if codes and not again:
-        raise WriterConflict(
-            "timesteps with these ids exist before they were written; another process uses the same writer number"
-        ) from error
+def _between(first: int, last: int) -> dict[str, Any]:
+    """The query for ids in first..last."""
+    return {"_id": {"$gte": first, "$lte": last}}
 
 
 def _ranges(writers: Sequence[int]) -> list[tuple[int, int]]:
-    """Timestep id ranges [from, to) of sorted writers, those of consecutive writers joined."""
+    """Timestep id ranges first..last of sorted writers, those of consecutive writers joined."""
     ranges: list[tuple[int, int]] = []
     for writer in writers:
-        start, stop = writer << _WRITER_SHIFT, (writer + 1) << _WRITER_SHIFT
-        if ranges and ranges[-1][1] == start:
-            ranges[-1] = ranges[-1][0], stop
+        first, last = timesteps_of_writer(writer)
+        if ranges and ranges[-1][1] + 1 == first:
+            ranges[-1] = ranges[-1][0], last
         else:
-            ranges.append((start, stop))
+            ranges.append((first, last))
     return ranges

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from agents.replay.codec import Rows, TimestepCodec
-from agents.replay.contract import ABORTED, STEP_BITS, UNSPLIT, Episode, EpisodeStart
 from agents.replay.documents import episode_document, start_of, utc_now
+from agents.replay.ids import STEP_BITS
+from agents.replay.runs import ABORTED, UNSPLIT, Episode, EpisodeStart
 from agents.replay.storage import Life, Storage
 
 

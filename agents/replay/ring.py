@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
-from agents.replay.contract import Episode
 from agents.replay.derivation import Points
+from agents.replay.room import available_bytes
+from agents.replay.runs import Episode
 
 Integers = NDArray[np.int64]
 FLOATS = {"float32": np.float32, "float16": np.float16}
@@ -42,14 +42,7 @@ class Ring:
             raise ValueError(f"a ring has room for at least 2 points, not {capacity}")
         if floats not in FLOATS:
             raise ValueError(f"floats of {floats!r} are unknown; there are {', '.join(FLOATS)}")
-        needed = bytes_needed(capacity, observation_size, action_size, floats)
-        available = psutil.virtual_memory().available
-        if needed > available:
-            raise MemoryError(
-                f"a mirror of {capacity} decisions needs {needed / 1e9:.2f} GB, found {available / 1e9:.2f} GB "
-                f"available; needed at most {int(capacity * available / needed)} decisions"
-                + (", or float16" if floats == "float32" else "")
-            )
+        check_room(1, capacity, observation_size, action_size, floats)
         self.capacity = capacity
         self.first = 0
         """Number of the oldest point held."""
@@ -102,6 +95,21 @@ def bytes_needed(capacity: int, observation_size: int, action_size: int, floats:
     """Bytes of a full ring."""
     wide = np.dtype(FLOATS[floats]).itemsize * observation_size
     return capacity * (wide + 4 * action_size + _POINT_BYTES)
+
+
+def check_room(rings: int, capacity: int, observation_size: int, action_size: int, floats: str) -> None:
+    """Raises: MemoryError, with the figures, when so many rings do not fit together.
+
+    Memory is taken from the machine as it is filled, so that one ring after another would each find room.
+    """
+    needed = rings * bytes_needed(capacity, observation_size, action_size, floats)
+    available = available_bytes()
+    if needed > available:
+        raise MemoryError(
+            f"a memory of {rings} x {capacity} decisions needs {needed / 1e9:.2f} GB, found {available / 1e9:.2f} GB "
+            f"available; needed at most {int(capacity * available / needed)} decisions"
+            + (", or float16" if floats == "float32" else "")
+        )
 
 
 def _within(values: NDArray[np.float32], dtype: np.dtype[np.floating]) -> NDArray[np.float32]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -19,8 +18,9 @@ from bson import ObjectId
 from agents.replay.codec import Rows, TimestepCodec
 from agents.replay.contract import SPOOL_BYTES, ReplayUnavailable, WriterConflict
 from agents.replay.documents import Document
-from agents.replay.spool_file import HEAD_BYTES, Kind, Payload, SpoolFile
+from agents.replay.spool_file import HEAD_BYTES, Kind, Payload
 from agents.replay.spool_folder import SpoolFolder
+from agents.replay.spool_queue import Part, SpoolQueue
 from agents.replay.spool_records import call_of, calls, encoded
 from agents.replay.storage import Life, Sink
 
@@ -51,14 +51,10 @@ class Spool(Sink):
             raise ValueError(f"spool: found batch={batch}, most_bytes={most_bytes}, needed at least 1")
         self._store, self._codec, self._folder = store, codec, folder
         self._batch, self._linger_s, self._most_bytes = batch, linger_s, most_bytes
-        self._life = encoded({"format": 1, "writer": life.writer, "worker": life.worker, "started": life.started})
-        self._writer = life.writer
+        who = encoded({"format": 1, "writer": life.writer, "worker": life.worker, "started": life.started})
+        self._queue = SpoolQueue(folder, life.writer, who, file_bytes=most_bytes // _FILES)
         self._changed = threading.Condition()
-        self._files: deque[SpoolFile] = deque()
-        """The sender reads the first; the last is appended to."""
-        self._made = 0
-        self._sent = 0
-        """Offset in the first file up to which the store has it."""
+        self._waited_s = 0.0
         self._left = 0
         """Timesteps and documents that the store lacks."""
         self._oldest_s = 0.0
@@ -69,6 +65,10 @@ class Spool(Sink):
         self._disk_failed = False
         self._sender = threading.Thread(target=self._send, name="spool", daemon=True)
         self._sender.start()
+
+    @property
+    def waited_s(self) -> float:
+        return self._waited_s
 
     def note_open(self, writer: int, document: Document) -> None:
         self._put(Kind.OPEN, encoded({"writer": writer, "open": document}))
@@ -91,7 +91,7 @@ class Spool(Sink):
     def drain(self, wait_s: float) -> int:
         with self._changed:
             self._send_now()
-            self._changed.wait_for(lambda: self._all_sent() or self._failure is not None, wait_s)
+            self._changed.wait_for(lambda: self._queue.all_sent or self._failure is not None, wait_s)
             self._check()
             return self._left
 
@@ -112,10 +112,10 @@ class Spool(Sink):
         size = HEAD_BYTES + len(payload)
         with self._changed:
             self._check()
-            if self._bytes() + size > self._most_bytes:
-                self._wait_until(lambda: self._all_sent() or self._bytes() + size <= self._most_bytes)
+            if self._queue.bytes + size > self._most_bytes:
+                self._wait_until(lambda: self._queue.all_sent or self._queue.bytes + size <= self._most_bytes)
             try:
-                self._file_for(size).append(kind, payload)
+                self._queue.append(kind, payload)
             except OSError as error:
                 self._put_around_the_disk(kind, payload, error)
                 return
@@ -134,11 +134,11 @@ class Spool(Sink):
         if not self._disk_failed:
             _log.warning("the spool in %s can not be written, waiting for the store: %s", self._folder.path, error)
             self._disk_failed = True
-        self._wait_until(self._all_sent)
+        self._wait_until(lambda: self._queue.all_sent)
         started_s = time.monotonic()
         # Nothing is left for the sender, so this is in order.
         call_of(kind, payload, self._codec).make(self._store)
-        self.waited_s += time.monotonic() - started_s
+        self._waited_s += time.monotonic() - started_s
 
     def _wait_until(self, done: Callable[[], bool]) -> None:
         started_s = time.monotonic()
@@ -148,25 +148,7 @@ class Spool(Sink):
                 self._changed.wait()
                 self._check()
         finally:
-            self.waited_s += time.monotonic() - started_s
-
-    def _file_for(self, size: int) -> SpoolFile:
-        """The file that the next record goes to. Raises: OSError."""
-        if not self._files or (
-            self._files[-1].end + size > self._most_bytes // _FILES and self._files[-1].end > self._files[-1].first
-        ):
-            file = self._folder.new_file(self._writer, self._made, self._life)
-            self._made += 1
-            if not self._files:
-                self._sent = file.first
-            self._files.append(file)
-        return self._files[-1]
-
-    def _all_sent(self) -> bool:
-        return not self._files or (len(self._files) == 1 and self._sent == self._files[0].end)
-
-    def _bytes(self) -> int:
-        return sum(file.end for file in self._files)
+            self._waited_s += time.monotonic() - started_s
 
     def _send_now(self) -> None:
         self._hurry = True
@@ -183,63 +165,46 @@ class Spool(Sink):
     def _send(self) -> None:
         try:
             while (work := self._await_work()) is not None:
-                self._send_file(*work)
+                self._send_part(work)
         except BaseException as error:
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
-            if isinstance(error, WriterConflict):
-                # The store has refused it: sent again as if the answer had been lost, it might mix with another's.
-                for file in self._files:
-                    self._folder.set_aside(file.path)
+                if isinstance(error, WriterConflict):
+                    # The store has refused it: sent again as if the answer had been lost, it might mix with another's.
+                    self._queue.set_aside(str(error))
             if not isinstance(error, ReplayUnavailable):
                 _log.exception("the spool in %s can not be sent", self._folder.path)
         finally:
             with self._changed:
-                self._close_files()
+                self._queue.close()
                 self._folder.release()
 
-    def _await_work(self) -> tuple[SpoolFile, int, int] | None:
-        """A file and the part of it to send; None when this life has ended."""
+    def _await_work(self) -> Part | None:
+        """None when this life has ended."""
         with self._changed:
             while not self._ended:
-                waiting, wait_s = not self._all_sent(), self._oldest_s + self._linger_s - time.monotonic()
+                waiting, wait_s = not self._queue.all_sent, self._oldest_s + self._linger_s - time.monotonic()
                 if waiting and (self._hurry or self._left >= self._batch or wait_s <= 0):
-                    file = self._files[0]
-                    self._hurry &= file is not self._files[-1]
-                    return file, self._sent, file.end
+                    part = self._queue.next()
+                    self._hurry &= not part.is_newest
+                    return part
                 self._changed.wait(wait_s if waiting else None)
             return None
 
-    def _send_file(self, file: SpoolFile, start: int, end: int) -> None:
-        came_s = time.monotonic()
-        for call in calls(file.records(start, end), self._codec):
+    def _send_part(self, part: Part) -> None:
+        came_s, start = time.monotonic(), part.start
+        for call in calls(part.file.records(start, part.end), self._codec):
             call.make(self._store)
             start = call.end
             with self._changed:
                 self._left -= call.count
-                self._oldest_s, self._sent = came_s, start
-                self._drop_what_is_sent()
+                self._oldest_s = came_s
+                self._queue.mark_sent(start)
+                if self._queue.all_sent:
+                    self._left = 0  # a record whose writer was interrupted before it was counted
                 self._changed.notify_all()
                 if self._ended:
                     return
-        if start != end:
-            raise OSError(f"{file.path} is damaged at {start}: a record that was written there can not be read")
-
-    def _drop_what_is_sent(self) -> None:
-        file = self._files[0]
-        if self._sent < file.end:
-            return
-        if len(self._files) == 1:
-            file.reset(file.first)
-            self._left = 0  # a record whose writer was interrupted before it was counted
-        else:
-            self._files.popleft()
-            file.delete()
-        self._sent = self._files[0].first
-
-    def _close_files(self) -> None:
-        end = SpoolFile.delete if self._all_sent() else SpoolFile.close
-        for file in self._files:
-            end(file)
-        self._files.clear()
+        if start != part.end:
+            raise OSError(f"{part.file.path} is damaged at {start}: a record that was written there can not be read")

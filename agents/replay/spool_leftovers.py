@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from agents.replay.codec import TimestepCodec
-from agents.replay.contract import STEP_BITS, WriterConflict
+from agents.replay.contract import WriterConflict
 from agents.replay.documents import utc_now
+from agents.replay.ids import STEP_BITS
 from agents.replay.spool_file import Kind, Record, SpoolFile
 from agents.replay.spool_folder import SpoolFolder
 from agents.replay.spool_records import Call, calls, decoded
@@ -18,15 +20,29 @@ from agents.replay.storage import Life, Storage
 _log = logging.getLogger(__name__)
 
 
-def send_leftovers(storage: Storage, codec: TimestepCodec, run: str, folder: SpoolFolder) -> None:
+@dataclass(slots=True)
+class Sent:
+    """What became of the files of some lives."""
+
+    writers: list[int] = field(default_factory=list)
+    """Of the lives, those that the log knows."""
+    count: int = 0
+    """Timesteps and documents that were handed to the store; it may have had some."""
+    aside: dict[Path, str] = field(default_factory=dict)
+    """Files that must not be sent, under their new names, and why."""
+
+
+def send_leftovers(storage: Storage, codec: TimestepCodec, run: str, folder: SpoolFolder) -> Sent:
     """Sends all whole records, oldest first, and deletes their files. What is there already is left alone.
 
     What must not be sent is set aside and noted as an event: records of a life that this log does not know (it was
     another database), of an episode that was closed without them, or behind a damaged record.
     """
     lives = {life.writer: life for life in storage.lives(run)}
+    sent = Sent()
     for _, paths in groupby(folder.leftovers(), key=lambda path: path.name.split("-")[0]):
-        _Leftover(storage, codec, run, folder, list(paths)).send(lives)
+        _Leftover(storage, codec, run, folder, list(paths)).send(lives, sent)
+    return sent
 
 
 class _Leftover:
@@ -42,7 +58,8 @@ class _Leftover:
         self._closed: dict[int, set[Path]] = {}
         """Episodes that the log has a document of, and the files with records of them, until the documents agree."""
 
-    def send(self, lives: dict[int, Life]) -> None:
+    def send(self, lives: dict[int, Life], sent: Sent) -> None:
+        """Adds to `sent` what became of them."""
         life: Life | None = None
         for number, path in enumerate(self._paths):
             file = SpoolFile(path)
@@ -58,7 +75,10 @@ class _Leftover:
                 file.close()
         for paths in self._closed.values():
             self._aside |= dict.fromkeys(paths, "a newer life of the worker has closed its episode without it")
-        self._tidy(life)
+        sent.aside |= self._tidy(life)
+        sent.count += self._sent
+        if life is not None:
+            sent.writers.append(life.writer)
 
     def _send_file(self, file: SpoolFile, *, is_last: bool) -> bool:
         """False when a damaged record stands before others."""
@@ -99,18 +119,21 @@ class _Leftover:
             call.make(self._storage, again=True)
         self._sent += call.count
 
-    def _tidy(self, life: Life | None) -> None:
+    def _tidy(self, life: Life | None) -> dict[Path, str]:
+        kept: dict[Path, str] = {}
         for path in self._paths:
             if path in self._aside:
-                aside = self._folder.set_aside(path)
+                aside = self._folder.set_aside(path, self._aside[path])
+                kept[aside] = self._aside[path]
                 _log.error("%s is kept as %s: %s", path, aside.name, self._aside[path])
             else:
                 path.unlink()
         if life is not None:
-            for path, reason in self._aside.items():
+            for path, reason in kept.items():
                 self._note(life, "spool_set_aside", file=str(path), reason=reason)
             if self._sent:
                 self._note(life, "spool_sent", count=self._sent)
+        return kept
 
     def _note(self, life: Life, kind: str, **details: object) -> None:
         event = {"run": self._run, "process": life.worker, "kind": kind, "time": utc_now()}

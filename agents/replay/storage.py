@@ -27,8 +27,10 @@ class Life:
 class Sink(ABC):
     """What a writer writes to. Whatever a call returned from survives the death of this process."""
 
-    waited_s: float = 0.0
-    """Seconds that callers have waited because the store was away."""
+    @property
+    def waited_s(self) -> float:
+        """Seconds that callers have waited because the store was away."""
+        return 0.0
 
     @abstractmethod
     def note_open(self, writer: int, document: Document) -> None:

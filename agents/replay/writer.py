@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
 
 from agents.replay.codec import TimestepCodec
-from agents.replay.contract import (
-    ABORTED,
-    UNSPLIT,
-    Episode,
-    EpisodeStart,
-    RefusedTimestep,
-    TimestepBlock,
-    episode_id,
-    timestep_id,
-)
+from agents.replay.columns import TimestepBlock
+from agents.replay.contract import RefusedTimestep
 from agents.replay.documents import episode_document, plain, start_document, utc_now
 from agents.replay.guards import check, check_block
+from agents.replay.ids import episode_id, timestep_id
+from agents.replay.open_episode import OpenEpisode
 from agents.replay.quarantine import Quarantine
+from agents.replay.runs import ABORTED, UNSPLIT, Episode, EpisodeStart
 from agents.replay.storage import Sink
 from environment.timestep import TimeStep
-
-_SUM_TOLERANCE = 1e-6
-
-
-@dataclass(slots=True)
-class _Open:
-    """The episode being written."""
-
-    id: int
-    start: EpisodeStart
-    started: datetime
-    last: TimeStep
-    episode_return: float = 0.0
-    noted: bool = False
-    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Reason -> how often, and the first message."""
-    document: Episode | None = None
-    """Set once the store may have it: an interrupted `end` must not be followed by another document."""
-
-    @property
-    def over(self) -> bool:
-        return self.last.terminated or self.last.truncated
 
 
 class LogWriter:
@@ -82,7 +53,7 @@ class LogWriter:
         self._tried = False
         """The rows may have reached the store already: an attempt was interrupted."""
         self._number = 0
-        self._open: _Open | None = None
+        self._open: OpenEpisode | None = None
 
     @property
     def waited_s(self) -> float:
@@ -97,7 +68,7 @@ class LogWriter:
             self._quarantine.keep(first, refusal, episode=None)
             self._note_refusals({refusal.reason: (1, str(refusal))}, episode=None)
             raise
-        self._open = _Open(episode_id(self.writer, self._number), start, utc_now(), first)
+        self._open = OpenEpisode(episode_id(self.writer, self._number), start, utc_now(), first)
         self._number += 1
         self._put(self._open, first)
         self._flush_if_due(self._open)
@@ -141,12 +112,7 @@ class LogWriter:
     def end(self, *, ended: str, reward_terms: Mapping[str, float], step_ms_mean: float) -> Episode:
         episode = self._needed()
         terms = {str(name): float(value) for name, value in reward_terms.items()}
-        total = math.fsum(terms.values())
-        if not math.isclose(total, episode.episode_return, rel_tol=_SUM_TOLERANCE, abs_tol=_SUM_TOLERANCE):
-            raise ValueError(
-                f"reward terms {sorted(terms)} add up to {total:g}, the rewards of the episode to "
-                f"{episode.episode_return:g}; likely a term is missing or a weight is applied twice"
-            )
+        episode.check_terms(terms)
         return self._close(episode, ended, terms, step_ms_mean)
 
     def abort(self) -> Episode | None:
@@ -169,7 +135,7 @@ class LogWriter:
             self._flush(self._open)
         return self._sink.finish(wait_s)
 
-    def _close(self, episode: _Open, ended: str, terms: dict[str, float], step_ms_mean: float) -> Episode:
+    def _close(self, episode: OpenEpisode, ended: str, terms: dict[str, float], step_ms_mean: float) -> Episode:
         if not episode.over:
             episode.last = replace(episode.last, truncated=True)
             if self._filled:
@@ -177,44 +143,32 @@ class LogWriter:
             else:
                 self._sink.mark_truncated(timestep_id(episode.id, episode.last.step))
         self._flush(episode)
-        if episode.document is None:
-            episode.document = self._document(episode, ended, terms, step_ms_mean)
-        closed = episode.document
+        closed = episode.close(
+            run=self._run,
+            worker=self._worker,
+            writer=self.writer,
+            ended=ended,
+            reward_terms=terms,
+            step_ms_mean=step_ms_mean,
+            finished=utc_now(),
+        )
         self._sink.insert_episode(episode_document(closed))
         self._open = None
         self._note_refusals(episode.refused, episode=episode.id)
         return closed
 
-    def _document(self, episode: _Open, ended: str, terms: dict[str, float], step_ms_mean: float) -> Episode:
-        return Episode(
-            id=episode.id,
-            run=self._run,
-            worker=self._worker,
-            writer=self.writer,
-            start=episode.start,
-            length=episode.last.step,
-            episode_return=episode.episode_return,
-            reward_terms=terms,
-            ended=ended,
-            terminated=bool(episode.last.terminated),
-            truncated=bool(episode.last.truncated),
-            step_ms_mean=float(step_ms_mean),
-            started=episode.started,
-            finished=utc_now(),
-        )
-
     def _check(self, timestep: TimeStep, *, previous: int | None, ended: bool = False) -> None:
         codec = self._codec
         check(timestep, state_size=codec.state_size, action_size=codec.action_size, previous=previous, ended=ended)
 
-    def _put(self, episode: _Open, timestep: TimeStep) -> None:
+    def _put(self, episode: OpenEpisode, timestep: TimeStep) -> None:
         version = episode.start.policy_version
         self._codec.write(
             self._rows, self._filled, timestep, episode=episode.id, policy_version=version, time=utc_now()
         )
         self._filled += 1
 
-    def _put_block(self, episode: _Open, block: TimestepBlock) -> None:
+    def _put_block(self, episode: OpenEpisode, block: TimestepBlock) -> None:
         first_step, version = episode.last.step + 1, episode.start.policy_version
         rows = self._rows[self._filled : self._filled + len(block)]
         self._codec.write_block(
@@ -225,11 +179,11 @@ class LogWriter:
         # One after the other, as `add` does: the sum must not depend on how the timesteps came.
         episode.episode_return = reduce(add, block.reward.tolist(), episode.episode_return)
 
-    def _flush_if_due(self, episode: _Open) -> None:
+    def _flush_if_due(self, episode: OpenEpisode) -> None:
         if self._filled == len(self._rows) or time.monotonic() - self._written_s >= self._write_every_s:
             self._flush(episode)
 
-    def _flush(self, episode: _Open) -> None:
+    def _flush(self, episode: OpenEpisode) -> None:
         if not self._filled:
             return
         if not episode.noted:
@@ -240,9 +194,8 @@ class LogWriter:
         self._filled, self._tried = 0, False
         self._written_s = time.monotonic()
 
-    def _count_refusal(self, episode: _Open, timestep: TimeStep, refusal: RefusedTimestep) -> None:
-        count, message = episode.refused.get(refusal.reason, (0, str(refusal)))
-        episode.refused[refusal.reason] = (count + 1, message)
+    def _count_refusal(self, episode: OpenEpisode, timestep: TimeStep, refusal: RefusedTimestep) -> None:
+        episode.count_refusal(refusal)
         self._quarantine.keep(timestep, refusal, episode=episode.id)
 
     def _note_refusals(self, refused: Mapping[str, tuple[int, str]], *, episode: int | None) -> None:
@@ -254,7 +207,7 @@ class LogWriter:
             {"run": self._run, "process": self._worker, "kind": kind, "time": utc_now(), "details": details}
         )
 
-    def _needed(self) -> _Open:
+    def _needed(self) -> OpenEpisode:
         if self._open is None:
             raise RuntimeError("no episode is open; needed `begin` first")
         return self._open

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.replay.contract import EpisodeStart, ReplayUnavailable, TimestepBlock
+from agents.replay.columns import TimestepBlock
+from agents.replay.contract import ReplayUnavailable
+from agents.replay.log import Log
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import EpisodeStart
 from agents.replay.spool import Spool
 from agents.replay.spool_folder import SpoolFolder
 from agents.replay.storage import Sink
@@ -59,7 +62,7 @@ class Dead(Sink):
     note_open = insert_timesteps = mark_truncated = insert_episode = insert_event = insert_refused = _never
 
 
-def killed(log: MemoryReplay, folder: Path, work: Callable[[LogWriter], object], *, most_bytes: int = 1 << 20) -> None:
+def killed(log: Log, folder: Path, work: Callable[[LogWriter], object], *, most_bytes: int = 1 << 20) -> None:
     """What is in `folder` when a worker is killed that did this `work` while its store was away."""
     store, alive = Dead(), folder.with_name(f"{folder.name}-alive")
     codec, life = log._codec("run"), log._begin_life("run", "w")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from typing import Any
 import pytest
 
 from agents.__main__ import _parser, main
-from agents.build import create_run
+from agents.build import contract_of, create_run
+from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
 from agents.connections import ConnectionsMissing
+from agents.policy import Policy
 from agents.replay.mongo import MongoReplay
 from tests.contracts.replay_samples import sample_run
-from tests.runs import open_run, small_config
+from tests.runs import explore, open_run, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("create", "rollout", "explore", "learn", "evaluate", "resimulate")
@@ -142,7 +145,7 @@ def test_a_missing_file_is_named_and_not_its_error_number(agents: Command, monke
     def absent(*_: object) -> None:
         raise FileNotFoundError(2, "No such file or directory", "gait.osim")
 
-    monkeypatch.setattr("agents.__main__.load_config", absent)
+    monkeypatch.setattr("agents.new_run.load_config", absent)
     assert agents("create", "--run", "x").sentence() == "create: [Errno 2] No such file or directory: 'gait.osim'"
 
 
@@ -232,3 +235,52 @@ def test_a_file_over_an_existing_run_is_refused_where_it_differs(
     text = agents("create", "--run", "walk", "--config", str(path)).sentence()
     assert "environment.max_steps = 40, asked for is 41" in text
     assert os.listdir(tmp_path) == ["run.toml"], "making a run leaves nothing else here"
+
+
+@pytest.mark.opensim
+@pytest.mark.mongo
+@pytest.mark.s3
+def test_a_stored_run_is_learned_from_again_with_another_observation_and_reward_and_no_worker(
+    agents: Command, replay: MongoReplay, s3_bucket: str
+) -> None:
+    small = ("environment.max_steps=40", "replay.explore_timesteps=100", "learner.batch_size=16")
+    settings = [argument for setting in small for argument in ("--set", setting)]
+    for arguments in (("create", "--run", "old", *settings), ("explore", "--run", "old")):
+        told = agents(*arguments)
+        assert told.status == 0, told.err
+    made = agents("create", "--run", "new", "--from", "old", "--observation", "original", "--reward", "round1")
+    assert made.status == 0, made.err
+    assert "sees original/1, learns for round1/1\n  learns from run old as well: 50% of every batch" in made.out
+    learner = subprocess.Popen([sys.executable, "-m", "agents", "learn", "--run", "new"], cwd=ROOT)
+    try:
+        with closing(S3Checkpoints(s3_bucket)) as store:
+            given_up_s = time.monotonic() + 120
+            while store.latest("new") is None:
+                assert learner.poll() is None, "the learner ended by itself"
+                assert time.monotonic() < given_up_s, "nothing was published"
+                time.sleep(0.1)
+            learner.send_signal(signal.SIGINT)
+            assert learner.wait(60) == 0
+            version, blob = store.load("new", "policy")
+    finally:
+        learner.kill()
+        learner.wait()
+    run = replay.run("new")
+    assert version.metadata["updates"] > 0
+    assert version.metadata["timesteps"] == sum(episode.length for episode in replay.episodes_after("old", {}))
+    Policy.from_blob(blob, version=version.number).check(contract_of(run, RunConfig.of(run.config)))
+    assert (run.observation, run.reward, replay.run("old").reward) == ("original/1", "round1/1", "round2/1")
+    assert replay.episodes_after("new", {}) == []
+
+
+@pytest.mark.opensim
+@pytest.mark.mongo
+@pytest.mark.s3
+def test_a_run_that_could_not_learn_from_the_stored_one_is_not_made(agents: Command, replay: MongoReplay) -> None:
+    old = small_config()
+    explore(replay, old, open_run(replay, old, "old"), 60)
+    text = agents("create", "--run", "new", "--from", "old").sentence()
+    assert "run 'new' can not learn from run 'old': its states or muscles are others" in text
+    text = agents("create", "--run", "new", "--set", 'replay.partitions={"odl": 0.5}').sentence()
+    assert text == "create: no run 'odl'; there are: old"
+    assert replay.runs() == ["old"]

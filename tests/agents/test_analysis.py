@@ -26,8 +26,11 @@ from agents.build import contract_of, describe_run
 from agents.config import RunConfig
 from agents.exploration import NoExploration
 from agents.policy import RandomPolicy
-from agents.replay.contract import Episode, EpisodeStart, EpisodeTimesteps, EpisodeWriter, Run, timestep_id
+from agents.replay.columns import EpisodeTimesteps
+from agents.replay.contract import EpisodeWriter
+from agents.replay.ids import timestep_id
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import Episode, EpisodeStart, Run
 from environment.prosthetics import ProstheticsEnv
 from environment.timestep import TimeStep
 from tests.fakes import MUSCLES, FakePhysics
@@ -168,6 +171,23 @@ def test_the_largest_reward_is_that_of_the_task(task: str, largest: float) -> No
     config = RunConfig.of({"environment": {"task": task}})
     run = describe_run("r", config, ProstheticsEnv(config.environment, FakePhysics()))
     assert Plausibility(run).largest_reward == largest
+
+
+@pytest.mark.parametrize("other", [{"reward": "round1"}, {"shaping": {"forward_velocity": 5.0}}])
+def test_evaluations_earn_the_task_s_own_reward_whatever_is_learned_for(other: dict[str, Any]) -> None:
+    config = RunConfig.of({"environment": {"max_steps": 10} | other})
+    replay = MemoryReplay()
+    run = replay.open_run(describe_run("r", config, ProstheticsEnv(config.environment, FakePhysics())))
+    policy = RandomPolicy(contract_of(run, config), np.random.default_rng(1))
+    writer = replay.writer("r", "w")
+    plans = EpisodePlan(3, NoExploration()), EpisodePlan(3, NoExploration(), "evaluate")
+    for plan, settings in zip(plans, (config.environment, config.environment.scored()), strict=True):
+        play(ProstheticsEnv(settings, FakePhysics()), policy, writer, plan, "fake", lambda: False)
+    trained, scored = replay.episodes_after("r", {})
+    assert list(impossible_values(replay, run, [trained, scored])) == []
+    assert list(scored.reward_terms) == ["alive", "velocity_forward", "velocity_lateral", "effort"]
+    mistaken = dataclasses.replace(scored, start=dataclasses.replace(scored.start, purpose="train"))
+    assert {finding.problem for finding in impossible_values(replay, run, [mistaken])} >= {"not what its state earns"}
 
 
 def test_shaped_rewards_have_no_bound_but_must_fit_their_states() -> None:

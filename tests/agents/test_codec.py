@@ -12,7 +12,7 @@ from bson.binary import BinaryVectorDtype
 from bson.codec_options import CodecOptions
 
 from agents.replay.codec import TimestepCodec, documents
-from agents.replay.contract import timestep_id
+from agents.replay.ids import timestep_id
 from environment.timestep import TimeStep
 from tests.contracts.replay_samples import ACTION_SIZE, STATE_SIZE, sample_episode
 
@@ -86,6 +86,22 @@ def test_a_document_of_another_shape_in_the_middle_is_refused() -> None:
         TimestepCodec("walk", STATE_SIZE, ACTION_SIZE).read(
             data[: 2 * width] + other[2 * width : 3 * width] + data[3 * width :]
         )
+
+
+def test_every_byte_that_is_no_value_is_looked_at() -> None:
+    codec = TimestepCodec("walk", STATE_SIZE, ACTION_SIZE)
+    data = _encoded(sample_episode(1, 2), codec)
+    values = np.zeros(codec.width, np.bool_)
+    fields = codec.dtype.fields
+    assert fields is not None
+    for kind, offset, *_ in fields.values():
+        values[offset : offset + kind.itemsize] = True
+    for at in np.flatnonzero(~values).tolist():
+        edited = bytearray(data)
+        edited[codec.width + at] ^= 1
+        with pytest.raises(ValueError, match=r"timestep 1 of 3 .* it was edited"):
+            codec.read(bytes(edited))
+    assert np.count_nonzero(~values) > len("_id run episode step state action reward")
 
 
 def test_the_timesteps_of_another_run_are_refused() -> None:

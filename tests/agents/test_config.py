@@ -30,6 +30,7 @@ CHANGED: dict[str, Any] = {
         "stale_controls": True,
         "frame_skip": [1, 5],
         "bins": 2,
+        "reward": "round2",
         "shaping": {"lean": 0.5},
         "aborts": [],
         "max_steps": 120,
@@ -161,8 +162,9 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
         ("environment.frame_skip=0", "frame"),
         ("environment.bins=1", "bins=1"),
         ("environment.max_steps=1001", "max_steps=1001 must be a whole number in 1..1000"),
+        ("environment.reward=glory", "reward 'glory' is unknown; there are round1, round2"),
         ('environment.shaping={"glory": 1}', "shaped reward 'glory' is unknown"),
-        ("replay.explore_timesteps=0", "explore_timesteps=0"),
+        ("replay.explore_timesteps=-1", "explore_timesteps=-1"),
         ("replay.capacity_timesteps=100", "the learner would wait forever"),
         ("replay.write_batch=0", "write_batch=0"),
         ("replay.n_step=0", "n_step=0"),
@@ -233,6 +235,7 @@ def test_data_lies_in_the_repository_wherever_a_process_was_started(
 ) -> None:
     root = Path(__file__).resolve().parents[2]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATA_DIR", raising=False)
     assert data_dir() == root / ".data"
     monkeypatch.setenv("DATA_DIR", "elsewhere")
     assert data_dir() == root / "elsewhere"

@@ -18,8 +18,8 @@ from agents.config import EvaluationConfig, RunConfig
 from agents.confirmation import Evaluation, best_evaluation, comparable, scores_text
 from agents.evaluator import CONFIRMED, EVALUATED, NOT_CONFIRMED, Stopped
 from agents.policy import PolicyContract, RandomPolicy
-from agents.replay.contract import Run
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import Run
 from agents.scoring import Scorer, score_published
 from agents.telemetry import read_statuses
 from environment.config import EnvironmentConfig

@@ -12,12 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 from agents.experience import Batch
-from agents.replay.contract import Episode, EpisodeStart, EpisodeTimesteps
+from agents.replay.columns import EpisodeTimesteps
 from agents.replay.derivation import Derivation
 from agents.replay.memory import MemoryReplay
 from agents.replay.mirror import Mirror
 from agents.replay.nstep import transitions
 from agents.replay.ring import Ring, bytes_needed
+from agents.replay.runs import Episode, EpisodeStart
 from agents.replay.sampling import build_sampler
 from tests.contracts.replay_samples import ACTION_SIZE, STATE_SIZE, sample_episode, sample_run, write_episode
 

@@ -17,77 +17,18 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from pymongo import MongoClient
+from pymongo.hello import Hello
 from pymongo.uri_parser import parse_uri
 
-from agents.replay.contract import EpisodeStart, ReplayUnavailable
+from agents.replay.contract import ReplayUnavailable
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import EpisodeStart
+from infra.faults.network import Line
 from tests.contracts.replay_samples import sample_episode, sample_run, write_episode
 
 pytestmark = pytest.mark.mongo
 
 START = EpisodeStart(seed=1, policy_version=1)
-
-
-class Line:
-    """The wire between a client and mongod, which can be cut, or lose the replies to inserts."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = set()
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
-        self.is_cut = False
-        self.replies_to_lose = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        self.is_cut = True
-        with self._lock:
-            for end in self._sockets:
-                _shut(end)
-            self._sockets.clear()
-
-    def mend(self) -> None:
-        self.is_cut = False
-
-    def close(self) -> None:
-        self.cut()
-        _shut(self._server)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:
-                return
-            if self.is_cut:
-                _shut(near)
-                continue
-            far = socket.create_connection(self._target)
-            with self._lock:
-                self._sockets |= {near, far}
-            losing = threading.Event()
-            threading.Thread(target=self._carry, args=(near, far, losing, True), daemon=True).start()
-            threading.Thread(target=self._carry, args=(far, near, losing, False), daemon=True).start()
-
-    def _carry(self, source: socket.socket, sink: socket.socket, losing: threading.Event, to_server: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 20):
-                if to_server and self.replies_to_lose > 0 and b"insert\0\x0a\0\0\0timesteps" in data:
-                    self.replies_to_lose -= 1
-                    losing.set()
-                elif not to_server and losing.is_set():
-                    break
-                sink.sendall(data)
-        _shut(source)
-        _shut(sink)
-
-
-def _shut(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-    end.close()
 
 
 def _uri(uri: str, *, port: int | None = None, user: str | None = None, password: str | None = None) -> str:
@@ -137,7 +78,7 @@ def mended_after(line: Line, seconds: float) -> Iterator[threading.Event]:
 
     mending = threading.Thread(target=mend)
     mending.start()
-    log = logging.getLogger("agents.replay.mongo")
+    log = logging.getLogger("agents.replay.mongo_patience")
     log.addHandler(ears)
     try:
         yield mended
@@ -189,6 +130,17 @@ def test_readers_wait_as_well(far: MongoReplay, replay: MongoReplay, line: Line)
     assert far.waited_s > 0.5
 
 
+def test_a_reader_needs_no_sessions(
+    replay: MongoReplay, mongodb_uri: str, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode = write_episode(replay.writer("run", "w"), sample_episode(3, 300))
+    # As a connection finds mongod that is made before it has become a member of its replica set.
+    monkeypatch.setattr(Hello, "logical_session_timeout_minutes", None)
+    with contextlib.closing(MongoReplay(mongodb_uri, database_name)) as early:
+        found = early.timesteps(episode)
+    np.testing.assert_array_equal(found.state, replay.timesteps(episode).state)
+
+
 def test_patience_ends_with_an_error_that_says_so(line: Line, mongodb_uri: str, database_name: str) -> None:
     log = MongoReplay(_uri(mongodb_uri, port=line.port), database_name, connect_s=0.3, patience_s=0.5)
     line.cut()
@@ -207,7 +159,7 @@ def test_closing_ends_a_wait(far: MongoReplay, line: Line) -> None:
 def test_a_killed_worker_leaves_a_readable_log(replay: MongoReplay, mongodb_uri: str, database_name: str) -> None:
     script = """
 import os, sys, time
-from agents.replay.contract import EpisodeStart
+from agents.replay.runs import EpisodeStart
 from agents.replay.mongo import MongoReplay
 from tests.contracts.replay_samples import sample_episode, write_episode
 log = MongoReplay(os.environ["URI"], os.environ["DATABASE"])

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from pymongo import MongoClient
 
-from agents.replay.contract import EpisodeStart, RefusedTimestep
+from agents.replay.contract import RefusedTimestep
 from agents.replay.log import Log
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.replay.quarantine import MOST_KEPT
+from agents.replay.runs import EpisodeStart
 from agents.replay.writer import LogWriter
 from environment.timestep import TimeStep
 from tests.agents.spools import block_of

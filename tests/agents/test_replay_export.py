@@ -14,7 +14,7 @@ import pytest
 
 from agents.config import RunConfig
 from agents.memory import build_derivation
-from agents.replay.contract import EPISODE_BITS, Episode, RefusedTimestep, timestep_id
+from agents.replay.contract import RefusedTimestep
 from agents.replay.data.export import EPISODES, RUNS, export
 from agents.replay.data.importing import import_run
 from agents.replay.data.manifest import NAME, ExportDamaged
@@ -22,9 +22,11 @@ from agents.replay.data.minari_export import export_minari
 from agents.replay.data.parquet import episodes_of, episodes_table
 from agents.replay.data.verify import verify
 from agents.replay.documents import Document, episode_document
+from agents.replay.ids import EPISODE_BITS, timestep_id
 from agents.replay.log import Log
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Episode
 from tests.replay_runs import all_rows, equal_columns, fill, stored_row
 from tests.runs import RUN, explore, open_run, small_config
 

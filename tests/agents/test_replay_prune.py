@@ -14,15 +14,16 @@ import pytest
 from agents.checkpoints.contract import Blob
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.lease import RunIsTaken
-from agents.replay.contract import Episode, EpisodeStart, timestep_id
 from agents.replay.data.arguments import moment
 from agents.replay.data.leftovers import leftovers
 from agents.replay.data.needs import learners_from, needed_by_checkpoints
 from agents.replay.data.prune import PRUNED, StillNeeded, Which, carry_out, plan
 from agents.replay.data.verify import verify
 from agents.replay.documents import episode_document
+from agents.replay.ids import timestep_id
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Episode, EpisodeStart
 from tests.contracts.replay_samples import sample_episode
 from tests.replay_runs import command, fill
 from tests.runs import RUN, explore, open_run, small_config

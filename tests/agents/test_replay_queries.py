@@ -11,9 +11,10 @@ from bson.binary import Binary
 from pymongo import ASCENDING, DESCENDING, MongoClient
 from pymongo.database import Database
 
-from agents.replay.contract import Episode, timestep_id
 from agents.replay.documents import Document
+from agents.replay.ids import timestep_id
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Episode
 from tests.replay_runs import fill
 from tests.runs import RUN
 

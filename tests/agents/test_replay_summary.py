@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.replay.contract import Episode, EpisodeStart, RefusedTimestep, episode_id
+from agents.replay.contract import RefusedTimestep
 from agents.replay.data.selection import Selection
 from agents.replay.data.summary import summarise
 from agents.replay.data.text import columns, episodes_text
 from agents.replay.documents import episode_document
+from agents.replay.ids import episode_id
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Episode, EpisodeStart
 from tests.contracts.replay_samples import later_step, reset_step, sample_run
 from tests.replay_runs import command, fill
 from tests.runs import RUN

@@ -12,12 +12,13 @@ import pytest
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from agents.replay.contract import Episode, EpisodeStart, timestep_id
 from agents.replay.data.findings import KINDS, Problems, Verdict
 from agents.replay.data.verify import verify
 from agents.replay.documents import Document, episode_document
+from agents.replay.ids import timestep_id
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Episode, EpisodeStart
 from tests.contracts.replay_samples import sample_episode, sample_run, write_episode
 from tests.replay_runs import command, fill, stored_row
 from tests.runs import RUN

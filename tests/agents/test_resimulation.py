@@ -21,9 +21,11 @@ from agents.config import RunConfig
 from agents.divergence import as_document, as_text, left_out_text, row, summary
 from agents.exploration import NoExploration, UniformActions
 from agents.policy import RandomPolicy
-from agents.replay.contract import Episode, Replay, Run, timestep_id
+from agents.replay.contract import Replay
+from agents.replay.ids import timestep_id
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Episode, Run
 from agents.resimulation import HELD_STEPS, Divergence, Refused, Resimulator, ordinary, resimulate, select
 from environment.physics.contract import Physics
 from environment.rewards import TASK_REWARDS
@@ -149,6 +151,25 @@ def test_the_same_physics_comes_apart_by_no_more_than_the_stored_precision(repla
     assert (found.stored_physics, found.reference_physics) == ("fake/point", "fake/point")
     assert found.reference_failure is None
     assert found.same_fall
+
+
+def test_an_evaluation_is_paid_by_the_task_s_own_reward_there_as_well(replay: MemoryReplay) -> None:
+    plain = long_config("prosthetics-round2").plain()
+    plain["environment"]["reward"] = "round1"
+    config = RunConfig.of(plain)
+    run, writer = open_run(replay, config), replay.writer(RUN, "w")
+    physics = FakePhysics()
+    layout = physics.layout.with_target()
+    both = Resimulator(run, TASK_REWARDS["round1"](layout), physics, TASK_REWARDS["round2"](layout))
+    returns = []
+    plans = EpisodePlan(5, NoExploration()), EpisodePlan(5, NoExploration(), "evaluate")
+    for plan, settings in zip(plans, (config.environment, config.environment.scored()), strict=True):
+        episode = play(fake_environment(settings), Constant(STANDING), writer, plan, "fake/point", lambda: False)
+        (found,) = resimulate(replay, [episode], both, lambda: False)
+        assert isinstance(found, Divergence)
+        assert found.return_off < 1e-6
+        returns.append(found.return_reference)
+    assert abs(returns[0] - returns[1]) > 100
 
 
 def test_distances_are_worked_from_the_centres_of_mass(replay: MemoryReplay) -> None:

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from agents.plain import ConfigError
-from agents.replay.contract import Episode, EpisodeStart
 from agents.replay.derivation import Points
 from agents.replay.documents import utc_now
 from agents.replay.ring import Ring
+from agents.replay.runs import Episode, EpisodeStart
 from agents.replay.sampling import SAMPLERS, Sampler, build_sampler
 
 DRAWS = 200_000

@@ -21,8 +21,8 @@ from agents.evaluator import BASELINES, EVALUATED, Stopped, describe, known_base
 from agents.exploration import NoExploration
 from agents.memory import build_mirror
 from agents.policy import Policy, PolicyMismatch, RandomPolicy
-from agents.replay.contract import Run
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import Run
 from agents.scoring import Scorer, score_published
 from agents.telemetry import read_statuses
 from environment.config import EnvironmentConfig
@@ -318,11 +318,12 @@ def test_the_evaluator_ends_well_when_it_is_stopped_in_the_middle(
 @pytest.mark.opensim
 def test_scores_are_made_without_shaping_aborts_or_limits_when_they_are_official() -> None:
     replay = MemoryReplay()
-    plain: dict[str, Any] = {"environment": {"shaping": {"lean": 0.5}, "max_steps": 30}}
+    plain: dict[str, Any] = {"environment": {"reward": "round1", "shaping": {"lean": 0.5}, "max_steps": 30}}
 
     config = RunConfig.of(plain)
     rollouts = ProstheticsEnv(config.environment)
     run = replay.open_run(describe_run(RUN, config, rollouts))
+    assert run.reward == "round1/1+lean=0.5"
     rollouts.close()
     scoring = evaluation_environment(config, run)
     assert (scoring.reward.name, scoring.time_limit_steps) == ("round2/1", 30)

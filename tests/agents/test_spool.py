@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.replay.contract import ABORTED, RefusedTimestep
+from agents.replay.contract import RefusedTimestep
+from agents.replay.runs import ABORTED
 from agents.replay.spool import Spool
 from agents.replay.spool_file import SpoolFile
-from agents.replay.spool_folder import SpoolFolder
+from agents.replay.spool_folder import SpoolFolder, refused_in
 from agents.replay.writer import LogWriter
 from tests.agents.spools import START, Away, begin_and_add, files
 from tests.contracts.replay_samples import later_step, sample_episode, write_episode
@@ -199,7 +200,9 @@ def test_a_store_that_refuses_is_heard_of_at_the_next_call(log: Away, folder: Pa
         writer.add(later_step(np.random.default_rng(1), 10))
     the_spool(writer)._sender.join(LONG_S)
     assert files(folder) == []
-    assert len(files(folder, "refused")) == 1, "kept for a person, and not sent at the next start"
+    ((kept, why),) = refused_in(folder)
+    assert kept.exists(), "for a person, and not sent at the next start"
+    assert "another process writes" in why
 
 
 def test_two_writers_can_not_share_a_folder(log: Away, folder: Path) -> None:

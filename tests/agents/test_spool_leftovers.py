@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from agents.replay.codec import TimestepCodec
-from agents.replay.contract import ABORTED, RefusedTimestep
+from agents.replay.contract import RefusedTimestep
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import ABORTED
 from agents.replay.spool_file import HEAD_BYTES, Kind, SpoolFile
 from agents.replay.writer import LogWriter
 from infra.services.mongod import Mongod

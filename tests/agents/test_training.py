@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -20,11 +21,13 @@ from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
 from agents.evaluator import EVALUATED, EVALUATING
-from agents.learner import Learner, Pace
+from agents.learner import Learner, Pace, train
 from agents.lease import LeaseLost, RunIsTaken
-from agents.replay.contract import News, Replay, Run
+from agents.new_run import NewRun
+from agents.replay.contract import News, Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Run
 from agents.telemetry import read_statuses
 from agents.training import best_versions, kept_versions, resume, train_run
 from tests.runs import RUN, explore, fresh_learner, open_run, quiet_telemetry, small_config
@@ -301,6 +304,45 @@ def test_samples_per_timestep_hold_the_learner_back(
     stop = lambda: held_back == 3 or batches > allowed  # noqa: E731
     learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), stop)
     assert learner.updates == allowed
+
+
+def test_a_learner_learns_from_stored_timesteps_alone_before_its_run_has_any(
+    replay: MemoryReplay, tmp_path: Path
+) -> None:
+    stored, store = small_config(), MemoryCheckpoints()
+    explore(replay, stored, open_run(replay, stored, "old"), 200)
+    config = NewRun(learn_from="old").configuration(RUN, replay)
+    run = open_run(replay, config)
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), after(store, 1))
+    assert learner.updates > 0, "with fewer timesteps than the stored run had to explore first"
+    assert replay.episodes_after(RUN, {}) == []
+
+
+def test_a_learner_waits_until_its_memory_holds_something_of_a_log_that_is_longer(
+    replay: MemoryReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config()
+    learner = fresh_learner(config, open_run(replay, config))
+    # Of a log longer than the memory, the oldest steps are counted and passed before the first one enters.
+    memory: Any = SimpleNamespace(transitions=0, taken_steps=10_000, timesteps=0)
+    learned: list[int] = []
+    monkeypatch.setattr(learner, "mirror", memory)
+
+    def learn() -> dict[str, float]:
+        learned.append(memory.transitions)
+        return {}
+
+    monkeypatch.setattr(learner, "learn", learn)
+    still: Any = SimpleNamespace(check=lambda: None, valid=lambda: True)
+    turns = itertools.count()
+
+    def stop() -> bool:
+        turn = next(turns)
+        memory.transitions = 7 if turn >= 3 else 0
+        return turn == 5
+
+    train(learner, still, still, still, lambda facts, metrics: None, stop)
+    assert learned == [7, 7]
 
 
 def evaluated(

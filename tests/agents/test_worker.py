@@ -20,9 +20,10 @@ from agents.build import create_run
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
-from agents.replay.contract import EpisodeStart, Purpose, Replay, Run
+from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import EpisodeStart, Purpose, Run
 from agents.telemetry import read_statuses
 from agents.worker import Collected, Plans, Rollouts
 from environment.config import EnvironmentConfig

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.replay.contract import Episode, EpisodeStart, RefusedTimestep
+from agents.replay.contract import RefusedTimestep
 from agents.replay.guards import check, check_block
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import Episode, EpisodeStart
 from agents.replay.writer import LogWriter
 from environment.timestep import TimeStep
 from tests.agents.spools import block_of

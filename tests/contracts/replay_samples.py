@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.replay.contract import Episode, EpisodeStart, EpisodeWriter, Run
+from agents.replay.contract import EpisodeWriter
+from agents.replay.runs import Episode, EpisodeStart, Run
 from environment.timestep import TimeStep
 
 STATE_SIZE = 5

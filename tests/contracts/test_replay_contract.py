@@ -13,22 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from agents.replay.codec import TimestepCodec
-from agents.replay.contract import (
-    ABORTED,
-    EPISODE_BITS,
-    STEP_BITS,
-    Counts,
-    Episode,
-    EpisodeStart,
-    RefusedTimestep,
-    Replay,
-    TimestepBlock,
-    episode_id,
-)
+from agents.replay.columns import TimestepBlock
+from agents.replay.contract import RefusedTimestep, Replay
 from agents.replay.documents import episode_document, utc_now
+from agents.replay.ids import EPISODE_BITS, STEP_BITS, episode_id
 from agents.replay.log import Log
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import ABORTED, Counts, Episode, EpisodeStart
 from agents.replay.writer import LogWriter
 from environment.timestep import TimeStep
 from tests.contracts.replay_samples import (

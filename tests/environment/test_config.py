@@ -43,6 +43,7 @@ from environment.physics.settings import OpenSimSettings
         ({"bins": 1}, ValueError, "bins=1 must be a whole number from 2"),
         ({"bins": 2.5}, ValueError, r"bins=2\.5 must be a whole number from 2"),
         ({"bins": "3"}, ValueError, "bins='3' must be a whole number from 2"),
+        ({"reward": "round3"}, ValueError, "reward 'round3' is unknown; there are round1, round2"),
         ({"shaping": {"lean": "1"}}, ValueError, "weight of shaped reward 'lean' is '1'"),
         ({"max_steps": 10.5}, ValueError, r"max_steps=10\.5 must be a whole number in 1\.\.1000"),
         ({"shaping": {"smile": 1.0}}, ValueError, "shaped reward 'smile' is unknown; there are forward_velocity"),
@@ -79,13 +80,16 @@ def test_official_is_osim_rl_s_integration_without_any_of_our_additions() -> Non
         observation="original",
         frame_skip=(1, 5),
         bins=2,
+        reward="round1",
         shaping={"lean": 1.0},
         aborts=("lean",),
         max_steps=100,
     )
     official = ours.official()
     assert (official.integrator, official.accuracy, official.stale_controls) == ("RungeKuttaMerson", 5e-5, True)
-    assert (dict(official.shaping), official.aborts, official.max_steps) == ({}, (), None)
+    assert (official.reward, dict(official.shaping), official.aborts, official.max_steps) == (None, {}, (), None)
+    scored = ours.scored()
+    assert (scored.reward_name, dict(scored.shaping), scored.aborts, scored.max_steps) == ("round2", {}, (), 100)
     kept = ("task", "observation", "frame_skip", "bins")
     assert [getattr(official, name) for name in kept] == [getattr(ours, name) for name in kept]
 

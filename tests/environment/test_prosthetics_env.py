@@ -382,6 +382,14 @@ def test_reward_terms_add_up_to_the_reward_and_the_reward_to_its_steps() -> None
     assert info["reward_terms"]["shaped_forward_velocity"] > 0.0
 
 
+def test_another_reward_than_the_task_s_is_paid_with_shaping_on_top() -> None:
+    env = make(task="prosthetics-round2", reward="round1", shaping={"lean": 0.5})
+    assert env.reward.name == "round1/1+lean=0.5"
+    (first, *_), (info, *_) = play(env, STAND, decisions=1)
+    assert first.reward == 0.0
+    assert list(info["reward_terms"]) == ["alive", "velocity", "shaped_lean"]
+
+
 def test_a_reward_is_of_the_state_arrived_at() -> None:
     env = make(frame_skip=1)
     env.reset(seed=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from environment import rewards
-from environment.rewards import TASK_REWARDS, Reward, shaped
+from environment.rewards import TASK_REWARDS, Reward, build_reward, shaped
 from environment.shaping import SHAPED_TERMS
 from tests.environment.hand_made import LAYOUT, any_state, standing, turned
 from tests.fakes import MUSCLES
@@ -97,6 +97,14 @@ def test_the_name_tells_the_weights_in_whatever_order_they_were_given() -> None:
     )
     assert one == other
     assert one not in (base.name, shaped(base, LAYOUT, {"lean": 0.6, "feet_apart": 1.0}).name)
+
+
+def test_a_reward_is_found_by_its_name_and_an_unknown_one_names_those_that_exist() -> None:
+    found = build_reward("round1", LAYOUT, {"lean": 0.5})
+    assert found.name == "round1/1+lean=0.5"
+    assert list(found.terms) == ["alive", "velocity", "shaped_lean"]
+    with pytest.raises(KeyError, match="no reward 'round3'; there are round1, round2"):
+        build_reward("round3", LAYOUT, {})
 
 
 def test_an_unknown_shaped_term_is_refused_with_those_that_exist() -> None:

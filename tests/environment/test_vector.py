@@ -21,7 +21,7 @@ MUSCLES = 19
 CASES: dict[str, dict[str, Any]] = {
     "every step": {"frame_skip": 1, "max_steps": 20},
     "every step, original": {"frame_skip": 1, "observation": "original", "max_steps": 20},
-    "held": {"frame_skip": 4, "max_steps": 30},
+    "held, the other reward": {"frame_skip": 4, "reward": "round1", "max_steps": 30},
     "held, original, on and off": {"frame_skip": 4, "observation": "original", "bins": 2, "max_steps": 30},
     "drawn holds, original, shaped": {
         "frame_skip": (2, 6),

@@ -13,7 +13,7 @@ import pytest
 from pymongo import MongoClient
 
 from agents.memory import layout_of
-from agents.replay.contract import Run
+from agents.replay.runs import Run
 from environment.observations import observation
 from infra.bench.machine import machine
 from infra.bench.replay.arrivals import Arrivals

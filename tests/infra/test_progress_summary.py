@@ -22,9 +22,10 @@ from agents.checkpoints.store import VersionedCheckpoints
 from agents.config import RunConfig
 from agents.evaluator import BASELINES, EVALUATED
 from agents.policy import Policy
-from agents.replay.contract import Replay, Run
+from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Run
 from agents.scoring import Scorer
 from agents.training import train_run
 from infra.fleet.local import LocalFleet, ProcessSpec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,16 +25,20 @@ from agents.checkpoints.contract import CheckpointCorrupt
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
+from agents.new_run import NewRun
 from agents.plain import ConfigError
 from agents.replay.contract import ReplayUnavailable
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay.spool_places import spool_path
 from agents.stopping import StopFlag
 from infra.fleet.local import LocalFleet
 from infra.live import View
 from infra.progress import Observer
-from infra.run import RunFailed, RunOptions, _watch, processes, run
+from infra.run import RunFailed, RunOptions, _send_leftovers, _watch, processes, run
+from tests.agents.spools import killed
 from tests.clock import Clock
+from tests.contracts.replay_samples import sample_episode, sample_run, write_episode
 from tests.runs import RUN, open_run, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,6 +191,19 @@ def _no_child_of(folder: Path) -> bool:
 
 @pytest.mark.mongo
 @pytest.mark.s3
+def test_what_dead_workers_left_on_this_machine_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MemoryReplay()
+    log.open_run(sample_run())
+    killed(log, tmp_path / "image", lambda writer: write_episode(writer, sample_episode(1, 25)))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    shutil.copytree(tmp_path / "image", spool_path(tmp_path, "run", "explorer"))
+    assert log.episodes_after("run", {}) == []
+    _send_leftovers("run", log, lambda: False)
+    (episode,) = log.episodes_after("run", {})
+    assert (episode.length, episode.ended) == (25, "fall")
+    assert log.close_abandoned("run") == []
+
+
 def test_a_run_that_runs_already_is_not_started_twice(services: MongoReplay, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / RUN
     folder.mkdir(parents=True)
@@ -201,7 +219,7 @@ def test_a_run_that_runs_already_is_not_started_twice(services: MongoReplay, tmp
 @pytest.mark.usefixtures("services")
 def test_a_run_that_can_not_be_made_says_why_in_one_sentence() -> None:
     with pytest.raises(RunFailed, match=r"^create: .*did you mean 'batch_size'"):
-        run(RunOptions(name=RUN, settings=["learner.batchsize=3"]), StopFlag())
+        run(RunOptions(name=RUN, new=NewRun(settings=["learner.batchsize=3"])), StopFlag())
 
 
 @pytest.mark.parametrize("wrong", [{"minutes": 0.0}, {"workers": 0}, {"name": "a b"}])
@@ -220,6 +238,12 @@ def test_a_run_has_workers_a_learner_an_evaluator_and_an_explorer_at_first() -> 
     assert names(25_000, workers=3) == [*workers, "learner", f"evaluator.{HOST}"]
     assert names(25_000, workers=1, evaluator=False) == [workers[0], "learner"]
     assert len(names(25_000)) == max(1, (os.cpu_count() or 2) - 1) + 2
+
+
+def test_a_run_that_learns_from_a_stored_one_explores_no_more() -> None:
+    config = RunConfig.of({"replay": {"explore_timesteps": 0, "partitions": {"old": 0.5}}})
+    found = [spec.name for spec in processes(RunOptions(workers=1), config, 0)]
+    assert found == [f"worker-0.{HOST}", "learner", f"evaluator.{HOST}"]
 
 
 def test_workers_know_their_place_on_the_ladder() -> None:

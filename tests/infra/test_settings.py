@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -161,6 +162,15 @@ def test_a_password_is_read_as_percent_encoded(env_file: Path) -> None:
 def test_a_cache_that_mongod_would_refuse_is_named(env_file: Path, size: str) -> None:
     with pytest.raises(SettingsError, match=f"MONGOD_CACHE_GB is '{size}'"):
         _ = Settings.read(env_file, {"MONGOD_CACHE_GB": size}).mongod_cache_gb
+
+
+@pytest.mark.parametrize(("memory_gb", "cache_gb"), [(1, 0.25), (12, 2.0), (256, 4.0)])
+def test_the_cache_is_a_sixth_of_the_memory_unless_told(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, memory_gb: int, cache_gb: float
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=memory_gb * 10**9))
+    assert Settings.read(env_file, {}).mongod_cache_gb == cache_gb
+    assert Settings.read(env_file, {"MONGOD_CACHE_GB": "0.5"}).mongod_cache_gb == 0.5
 
 
 def test_settings_print_without_secrets(env_file: Path) -> None:

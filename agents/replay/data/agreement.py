@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analysis import Finding
-from agents.replay.contract import EPISODE_BITS, Episode, EpisodeTimesteps
+from agents.replay.columns import EpisodeTimesteps
 from agents.replay.guards import RANGE_TOLERANCE
+from agents.replay.ids import EPISODE_BITS
+from agents.replay.runs import Episode
 
 _SUM_TOLERANCE = 1e-6
 

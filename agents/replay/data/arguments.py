@@ -7,8 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-from agents.replay.contract import Purpose
 from agents.replay.data.selection import Selection
+from agents.replay.runs import Purpose
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 

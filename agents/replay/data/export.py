@@ -22,13 +22,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from agents.replay.backlog import chunks
-from agents.replay.contract import Episode
 from agents.replay.data.manifest import File, Manifest, describe, sync
 from agents.replay.data.parquet import TIMESTEP_OPTIONS, episodes_table, timestep_batch, timestep_schema
 from agents.replay.data.selection import Progress, unheard
 from agents.replay.data.text import moment
 from agents.replay.documents import utc_now
 from agents.replay.log import Log
+from agents.replay.runs import Episode
 
 RUNS, EPISODES = "runs.json", "episodes.parquet"
 _FILE_TIMESTEPS = 200_000

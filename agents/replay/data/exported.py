@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from agents.replay.contract import Episode, Run
 from agents.replay.data.export import EPISODES, RUNS
 from agents.replay.data.manifest import ExportDamaged, Manifest, read_manifest
 from agents.replay.data.parquet import episodes_of, timestep_columns, timestep_schema
 from agents.replay.documents import Document, run_of
+from agents.replay.runs import Episode, Run
 from environment.state import Entry, StateLayout
 
 Columns = Mapping[str, NDArray[Any]]

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.replay.codec import Rows, TimestepCodec
-from agents.replay.contract import EPISODE_BITS, Episode, TimestepBlock, episode_id, timestep_id
+from agents.replay.columns import TimestepBlock
 from agents.replay.data.exported import Columns, Export, episodes_in, read_export
 from agents.replay.data.parquet import codec_of
 from agents.replay.data.selection import Progress, unheard
 from agents.replay.documents import episode_document, start_document
 from agents.replay.guards import check, check_block
+from agents.replay.ids import EPISODE_BITS, episode_id, timestep_id
 from agents.replay.log import Log
+from agents.replay.runs import Episode
 
 WRITER_IMPORTED = "writer_imported"
 """Event: which writer of which source run became which writer here."""

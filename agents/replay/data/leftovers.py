@@ -5,12 +5,11 @@ Nothing reads them: every reader starts from the document, which is written last
 
 from __future__ import annotations
 
-from agents.replay.contract import EPISODE_BITS, STEP_BITS
+from agents.replay.ids import STEP_BITS, timesteps_of_writer
 from agents.replay.log import Log
 
 PRUNE_STARTED = "prune_started"
 """Event: `newest` lists [writer, the highest of its episodes that may be half deleted]."""
-_WRITER_SHIFT = EPISODE_BITS + STEP_BITS
 
 
 def pruned_up_to(replay: Log, run: str) -> dict[int, int]:
@@ -38,7 +37,7 @@ def leftovers(replay: Log, run: str) -> list[int]:
 def _with_timesteps(replay: Log, writer: int) -> list[int]:
     """Episodes of a writer, documented or not; one look into the index for each."""
     ids: list[int] = []
-    first, last = writer << _WRITER_SHIFT, ((writer + 1) << _WRITER_SHIFT) - 1
+    first, last = timesteps_of_writer(writer)
     while (found := replay.next_timestep(first, last)) is not None:
         ids.append(found >> STEP_BITS)
         first = (ids[-1] + 1) << STEP_BITS

@@ -20,10 +20,12 @@ from minari.dataset.minari_storage import MinariStorage
 from minari.serialization import deserialize_space
 
 from agents.replay.backlog import chunks
-from agents.replay.contract import Episode, Replay, Run, Timesteps
+from agents.replay.columns import Timesteps
+from agents.replay.contract import Replay
 from agents.replay.data.export import new_folder
 from agents.replay.data.selection import Progress, unheard
 from agents.replay.derivation import Derivation
+from agents.replay.runs import Episode, Run
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from agents.replay.codec import Rows, TimestepCodec
-from agents.replay.contract import EPISODE_BITS, STEP_BITS
+from agents.replay.ids import STEP_BITS, timesteps_of_writer
 from agents.replay.storage import Storage
 
 PAGE_TIMESTEPS = 10_000
 """In memory at a time, about: some 20 MB."""
-_WRITER_SHIFT = EPISODE_BITS + STEP_BITS
 _ID = b"\x12_id\0"
 """How every timestep begins, after its length: MongoDB keeps `_id` in front."""
 
@@ -26,9 +25,8 @@ def blocks(
     storage: Storage, codec: TimestepCodec, writer: int, malformed: Malformed, *, page: int = PAGE_TIMESTEPS
 ) -> Iterator[Rows]:
     """Everything with one of the writer's ids, sorted; all of an episode's timesteps lie in one block."""
-    first, last = writer << _WRITER_SHIFT, ((writer + 1) << _WRITER_SHIFT) - 1
     begun = b""
-    for data in _pages(storage, first, last, page):
+    for data in _pages(storage, *timesteps_of_writer(writer), page):
         data = begun + _readable(codec, data, malformed)
         rows = codec.read(data)
         # The last episode may go on in the next page.

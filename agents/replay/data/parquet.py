@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from agents.replay.codec import Rows, TimestepCodec
-from agents.replay.contract import Episode, Run
 from agents.replay.documents import episode_document, episode_of
+from agents.replay.runs import Episode, Run
 
 _MILLISECONDS = pa.timestamp("ms", tz="UTC")
 _VECTORS = ("state", "action", "policy_action")

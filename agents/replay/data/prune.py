@@ -24,11 +24,12 @@ from datetime import datetime
 from agents.analysis import watermarks
 from agents.lease import Lease, RunIsTaken
 from agents.replay.backlog import by_age, chunks
-from agents.replay.contract import Episode, timestep_id
 from agents.replay.data.leftovers import PRUNE_STARTED, leftovers
 from agents.replay.data.needs import learners_from
 from agents.replay.data.selection import Progress, unheard
+from agents.replay.ids import timestep_id
 from agents.replay.log import Log
+from agents.replay.runs import Episode
 
 PRUNED = "pruned"
 _PROCESS = "prune"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agents.analysis import newest
-from agents.replay.contract import Episode
+from agents.replay.runs import Episode
 
 Progress = Callable[[int, int], None]
 """Hears how many timesteps are done, of how many; may raise to stop the work between two chunks."""

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.analysis import endings
-from agents.replay.contract import ABORTED, Counts, Episode, Run
 from agents.replay.data.text import columns, moment, number
 from agents.replay.log import Log
+from agents.replay.runs import ABORTED, Counts, Episode, Run
 
 _VERSION_RANGES = 8
 

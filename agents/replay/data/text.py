@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agents.replay.contract import Episode
+from agents.replay.runs import Episode
 
 _EPISODE_COLUMNS = ("episode", "finished", "worker", "purpose", "policy", "seed", "length", "return", "ended")
 

@@ -10,18 +10,19 @@ import numpy as np
 from agents.analysis import Finding, Plausibility, disorder
 from agents.plain import ConfigError
 from agents.replay.codec import Rows, TimestepCodec
-from agents.replay.contract import EPISODE_BITS, STEP_BITS, Episode, EpisodeTimesteps, Run
+from agents.replay.columns import EpisodeTimesteps
 from agents.replay.data.agreement import disagreements
 from agents.replay.data.findings import Problems, Verdict
 from agents.replay.data.leftovers import pruned_up_to
 from agents.replay.data.pages import PAGE_TIMESTEPS, blocks
 from agents.replay.data.parquet import codec_of
 from agents.replay.data.selection import Progress, unheard
+from agents.replay.ids import EPISODE_BITS, STEP_BITS, timesteps_of_writer, writer_of_timestep
 from agents.replay.log import Log
+from agents.replay.runs import Episode, Run
 
 Judge = Callable[[Episode, EpisodeTimesteps], Iterator[Finding]]
 _STEPS = (1 << STEP_BITS) - 1
-_WRITER_SHIFT = EPISODE_BITS + STEP_BITS
 
 
 def verify(replay: Log, name: str, *, progress: Progress = unheard, page: int = PAGE_TIMESTEPS) -> Verdict:
@@ -80,7 +81,7 @@ class _Walk:
     def _is_unknown(self, writer: int) -> bool:
         if writer in self._lives:
             return False
-        first = self.replay.read_some(writer << _WRITER_SHIFT, ((writer + 1) << _WRITER_SHIFT) - 1, 1)
+        first = self.replay.read_some(*timesteps_of_writer(writer), 1)
         try:
             return len(self.codec.read(first)) > 0
         except ValueError:  # of another run
@@ -166,8 +167,10 @@ def _stored_writers(replay: Log) -> Iterable[int]:
     """Of every run; one look into the index for each."""
     id = replay.next_timestep(0, (1 << 63) - 1)
     while id is not None:
-        yield id >> _WRITER_SHIFT
-        id = replay.next_timestep(((id >> _WRITER_SHIFT) + 1) << _WRITER_SHIFT, (1 << 63) - 1)
+        writer = writer_of_timestep(id)
+        yield writer
+        _, last = timesteps_of_writer(writer)
+        id = replay.next_timestep(last + 1, (1 << 63) - 1)
 
 
 def _columns(episode: int, rows: Rows) -> EpisodeTimesteps:

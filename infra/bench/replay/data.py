@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from agents.build import describe_run
 from agents.config import RunConfig
 from agents.replay.codec import Rows, TimestepCodec
-from agents.replay.contract import STEP_BITS, Episode, EpisodeStart, Run, episode_id
 from agents.replay.documents import Document, episode_document, utc_now
+from agents.replay.ids import STEP_BITS, episode_id
+from agents.replay.runs import Episode, EpisodeStart, Run
 from environment.config import EnvironmentConfig
 from environment.prosthetics import ProstheticsEnv
 from environment.timestep import TimeStep

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.memory import build_derivation
-from agents.replay.contract import Run
 from agents.replay.mirror import Mirror
 from agents.replay.mongo import MongoReplay
 from agents.replay.ring import bytes_needed
+from agents.replay.runs import Run
 from infra.bench.machine import machine
 from infra.bench.replay.configurations import configuration
 from infra.bench.replay.data import TIMESTEPS, play, run_of_bench

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.replay.contract import EpisodeStart, Run
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import EpisodeStart, Run
 from infra.bench.replay.data import TIMESTEPS, Source, run_of_bench
 from infra.bench.replay.peers.original import ORIGINAL, Original
 from infra.bench.replay.rows import Bar, Row, row

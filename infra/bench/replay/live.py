@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.learner import Feeder
-from agents.replay.contract import Run
 from agents.replay.mirror import Mirror
+from agents.replay.runs import Run
 from infra.bench.replay.arrivals import Arrivals
 from infra.bench.replay.data import STEPS, TIMESTEPS, Source
 from infra.bench.replay.rows import Bar, Row, row

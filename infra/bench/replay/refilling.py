@@ -7,9 +7,9 @@ import time
 import numpy as np
 
 from agents.memory import build_mirror
-from agents.replay.contract import Run
 from agents.replay.mirror import Mirror
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Run
 from infra.bench.replay.configurations import configuration
 from infra.bench.replay.peers.original import Original
 from infra.bench.replay.rows import Bar, Row, row

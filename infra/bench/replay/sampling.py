@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.replay.contract import Run
 from agents.replay.mirror import Mirror
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Run
 from infra.bench.replay.peers.contract import Build, Draw, Shape
 from infra.bench.replay.peers.known import PEERS, Peers, build
 from infra.bench.replay.peers.original import Original

@@ -14,8 +14,8 @@ from pymongo.write_concern import WriteConcern
 
 from agents.connections import Connections
 from agents.replay.codec import TimestepCodec
-from agents.replay.contract import Run
 from agents.replay.mongo import MongoReplay
+from agents.replay.runs import Run
 
 
 @dataclass(frozen=True, slots=True)

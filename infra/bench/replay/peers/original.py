@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pymongo.collection import Collection
 
 from agents.memory import layout_of
-from agents.replay.contract import Run, timestep_id
+from agents.replay.ids import timestep_id
+from agents.replay.runs import Run
 from environment.observations import Observation, observation
 from infra.bench.replay.data import Source
 from infra.bench.replay.peers.contract import Float32
