@@ -13,9 +13,9 @@ from agents.replay.freed_memory import keep_freed_memory
 from agents.replay.runs import Episode
 
 _FEED_TIMESTEPS = 3_500
-"""Read from the log at a time: some 7 MB. Less has more ways to go, more is freshly allocated memory each time."""
-_AHEAD = 2
-"""Reads under way while another is worked on: the server needs longer for one than we do."""
+"""Read from the log at a time: some 7 MB. Less has more ways to go."""
+_AHEAD = 3
+"""Reads under way while another is worked on."""
 
 
 def is_experience(episode: Episode) -> bool:
@@ -66,6 +66,9 @@ def chunks(episodes: Iterable[Episode], timesteps: int = _FEED_TIMESTEPS) -> Ite
 
 def read_ahead(replay: Replay, parts: Sequence[Sequence[Episode]]) -> Iterator[Timesteps | None]:
     """The timesteps of each part, in order; the next ones are read while one is worked on. None for an empty part."""
+    if len(parts) == 1:  # read sooner than a thread starts
+        yield replay.read(parts[0]) if parts[0] else None
+        return
     keep_freed_memory()
     with ThreadPoolExecutor(_AHEAD, "reader") as pool:
         reads: deque[Future[Timesteps] | None] = deque()

@@ -51,13 +51,15 @@ class Ring:
         self.transitions = 0
         """Points held that a transition starts at."""
         self.held: deque[Held] = deque()
-        self.observation = np.empty((capacity, observation_size), FLOATS[floats])
-        self.action = np.empty((capacity, action_size), np.float32)
-        self.reward = np.empty(capacity, np.float32)
-        self.discount = np.empty(capacity, np.float32)
-        self.hop = np.zeros(capacity, np.int32)
+        # Written to now, so that the memory is really there: a machine that has promised too much fails at the start,
+        # and filling the ring is not slowed by the system's clearing of pages.
+        self.observation = np.full((capacity, observation_size), 0, FLOATS[floats])
+        self.action = np.full((capacity, action_size), 0, np.float32)
+        self.reward = np.full(capacity, 0, np.float32)
+        self.discount = np.full(capacity, 0, np.float32)
+        self.hop = np.full(capacity, 0, np.int32)
         """Points to the one to bootstrap from; 0 where no transition starts."""
-        self.policy_version = np.empty(capacity, np.int64)
+        self.policy_version = np.full(capacity, 0, np.int64)
 
     def place(self, number: Integers) -> Integers:
         """Where points lie."""
@@ -98,10 +100,7 @@ def bytes_needed(capacity: int, observation_size: int, action_size: int, floats:
 
 
 def check_room(rings: int, capacity: int, observation_size: int, action_size: int, floats: str) -> None:
-    """Raises: MemoryError, with the figures, when so many rings do not fit together.
-
-    Memory is taken from the machine as it is filled, so that one ring after another would each find room.
-    """
+    """Raises: MemoryError, with the figures, when so many rings do not fit together; before the first one is made."""
     needed = rings * bytes_needed(capacity, observation_size, action_size, floats)
     available = available_bytes()
     if needed > available:
