@@ -1,0 +1,1 @@
+"""What may go wrong around the replay memory, done for real; and the counts that show that nothing was lost."""
