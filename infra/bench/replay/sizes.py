@@ -28,8 +28,8 @@ class Sizes:
     """Memory of each peer, which holds as many transitions as fit."""
     refills: int = 3
     latency_episodes: int = 250
-    live_rounds: int = 7
-    live_turn_s: float = 2.0
+    live_rounds: int = 15
+    live_turn_s: float = 1.0
     growth: tuple[int, ...] = (670, 6_670, 26_670)
     """Episodes in the log: 0.1, 1 and 4 million timesteps."""
 
