@@ -25,6 +25,7 @@ from agents.exploration import ExplorationConfig
 from agents.flow_control import Limiter
 from agents.plain import ConfigError, from_plain, to_plain, with_settings
 from agents.replay.ring import FLOATS
+from agents.replay.ring_memory import MEMORIES
 from agents.replay.sampling import SAMPLERS
 from environment.arguments import is_whole
 from environment.config import OSIM_RL_ACCURACY, OSIM_RL_INTEGRATOR, PHYSICS, EnvironmentConfig
@@ -60,6 +61,9 @@ class ReplayConfig:
     actions that are held it reaches further back than so many timesteps. The database keeps all."""
     mirror_floats: str = "float32"
     """Of the observations in the mirror; `float16` halves its memory and costs about three digits."""
+    mirror_memory: str = "private"
+    """Where the mirror lies: `private`, `shared` with processes that a program of yours forks from the learner's, or
+    `pinned` for a GPU to copy from."""
     sampling: SamplingChoice = field(default_factory=SamplingChoice)
     """Which decisions the learner sees more often."""
     partitions: Mapping[str, float] = field(default_factory=dict)
@@ -98,6 +102,8 @@ class ReplayConfig:
             )
         if self.mirror_floats not in FLOATS:
             raise ValueError(f"mirror_floats={self.mirror_floats!r} is unknown; there are {', '.join(FLOATS)}")
+        if self.mirror_memory not in MEMORIES:
+            raise ValueError(f"mirror_memory={self.mirror_memory!r} is unknown; there are {', '.join(MEMORIES)}")
         for name in ("write_batch", "n_step", "spool_megabytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")

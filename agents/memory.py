@@ -69,7 +69,7 @@ def build_mirror(config: RunConfig, run: Run, of: Run | None = None, *, hindsigh
     derive, replay = build_derivation(config, run, of, hindsight=hindsight), config.replay
     sizes = _sizes(config, derive)
     log.info("a mirror takes %.2f GB for %d decisions", bytes_needed(*sizes) / 1e9, replay.capacity_timesteps)
-    ring = Ring(*sizes)
+    ring = Ring(*sizes, replay.mirror_memory)
     return Mirror(ring, derive, build_sampler(replay.sampling.name, replay.sampling.settings, ring))
 
 

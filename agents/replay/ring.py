@@ -6,18 +6,19 @@ Points are numbered for ever, in the order they came; a number says where it lie
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.replay.derivation import Points
+from agents.replay.ring_memory import column
 from agents.replay.room import available_bytes
 from agents.replay.runs import Episode
 
 Integers = NDArray[np.int64]
-FLOATS = {"float32": np.float32, "float16": np.float16}
+FLOATS: Mapping[str, type[np.float32] | type[np.float16]] = {"float32": np.float32, "float16": np.float16}
 """Of the observations in memory. Half the size costs about three digits: 5e-4 of a number, at most 65,504."""
 
 _POINT_BYTES = 3 * 4 + 8
@@ -36,8 +37,18 @@ class Held:
 class Ring:
     """Room for `capacity` points. Not thread-safe."""
 
-    def __init__(self, capacity: int, observation_size: int, action_size: int, floats: str = "float32") -> None:
-        """Raises: ValueError for a setting out of range, MemoryError when it would not fit: says the figures."""
+    def __init__(
+        self,
+        capacity: int,
+        observation_size: int,
+        action_size: int,
+        floats: str = "float32",
+        memory: str = "private",
+    ) -> None:
+        """`memory`: see `MEMORIES`.
+
+        Raises: ValueError for a setting out of range, MemoryError when it would not fit: says the figures.
+        """
         if capacity < 2:
             raise ValueError(f"a ring has room for at least 2 points, not {capacity}")
         if floats not in FLOATS:
@@ -51,15 +62,13 @@ class Ring:
         self.transitions = 0
         """Points held that a transition starts at."""
         self.held: deque[Held] = deque()
-        # Written to now, so that the memory is really there: a machine that has promised too much fails at the start,
-        # and filling the ring is not slowed by the system's clearing of pages.
-        self.observation = np.full((capacity, observation_size), 0, FLOATS[floats])
-        self.action = np.full((capacity, action_size), 0, np.float32)
-        self.reward = np.full(capacity, 0, np.float32)
-        self.discount = np.full(capacity, 0, np.float32)
-        self.hop = np.full(capacity, 0, np.int32)
+        self.observation = column((capacity, observation_size), FLOATS[floats], memory)
+        self.action = column((capacity, action_size), np.float32, memory)
+        self.reward = column((capacity,), np.float32, memory)
+        self.discount = column((capacity,), np.float32, memory)
+        self.hop = column((capacity,), np.int32, memory)
         """Points to the one to bootstrap from; 0 where no transition starts."""
-        self.policy_version = np.full(capacity, 0, np.int64)
+        self.policy_version = column((capacity,), np.int64, memory)
 
     def place(self, number: Integers) -> Integers:
         """Where points lie."""
