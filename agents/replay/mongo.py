@@ -77,6 +77,7 @@ class MongoReplay(Log):
     def _create_indexes(self) -> None:
         self._episodes.create_index([("run", ASCENDING), ("writer", ASCENDING), ("_id", ASCENDING)])
         self._episodes.create_index([("run", ASCENDING), ("finished", ASCENDING)])
+        self._episodes.create_index([("run", ASCENDING), ("return", ASCENDING)])
         self._events.create_index([("run", ASCENDING), ("time", ASCENDING)])
         self._events.create_index("writer", unique=True, partialFilterExpression={"writer": {"$exists": True}})
 

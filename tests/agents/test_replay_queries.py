@@ -114,8 +114,9 @@ def test_queries_of_a_runs_episodes_look_at_no_other_runs(
     assert told["looked_at"] <= len(episodes) < data["episodes"].count_documents({})
 
 
-def test_the_newest_episodes_need_no_sorting(data: Database[Document]) -> None:
-    told = plan(data, "episodes", filter={"run": RUN}, sort={"finished": -1}, limit=2)
+@pytest.mark.parametrize("by", ["finished", "return"])
+def test_the_newest_and_the_best_episodes_need_no_sorting(data: Database[Document], by: str) -> None:
+    told = plan(data, "episodes", filter={"run": RUN}, sort={by: -1}, limit=2)
     assert "SORT" not in told["stages"]
     assert told["looked_at"] == 2
 
