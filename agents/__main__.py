@@ -5,6 +5,8 @@
     rollout    a rollout worker
     learn      the learner
     evaluate   score published checkpoints, in the background or one of them once
+    export-policy  write a published policy as ONNX, or for numpy alone
+    find-lr    which learning rates the stored timesteps bear
     resimulate play stored episodes on the reference physics and tell how far they come apart
     replay     what is stored: summary, episodes, export, import, prune, verify, spool
 
@@ -37,6 +39,7 @@ from agents.lease import LeaseLost, RunIsTaken
 from agents.new_run import NewRun, add_options
 from agents.plain import ConfigError
 from agents.policy import PolicyMismatch
+from agents.policy_export import FORMS, ExportFailed
 from agents.replay.contract import ReplayUnavailable
 from agents.replay_commands import add_replay
 from agents.stopping import StopFlag, stop_on_signals
@@ -47,6 +50,8 @@ from environment.physics.settings import INTEGRATORS
 
 log = logging.getLogger(__name__)
 
+FEWEST_UPDATES = 20
+"""Of a range test."""
 _CLEAR = (
     ConfigError,
     ConnectionsMissing,
@@ -56,6 +61,7 @@ _CLEAR = (
     CheckpointConflict,
     CheckpointCorrupt,
     PolicyMismatch,
+    ExportFailed,
     RunIsTaken,
     LeaseLost,
     Stopped,
@@ -183,6 +189,19 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
             print(json.dumps({"policy": found} | scorer.baselines(seeds), indent=2))
 
 
+def export_policy(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Writes a published policy as ONNX, or as arrays for `agents/numpy_policy.py`, and compares it with the policy."""
+    from agents.build import contract_of
+    from agents.policy_export import export_policy as export
+
+    if not options.out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {options.out.absolute().parent} to write {options.out.name} in")
+    with Session(options.run, options.process or "exporter") as session:
+        version, blob = session.store.load(session.run.name, "policy", options.version)
+        export(blob, version.number, contract_of(session.run, session.config), options.format, options.out)
+    print(f"{options.out}: version {version.number} of run {options.run}, {options.out.stat().st_size:,} bytes")
+
+
 def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
     """Plays stored episodes on the reference physics and tells how far the two come apart."""
     from agents import divergence
@@ -217,6 +236,22 @@ def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
             raise ValueError(f"no episode of run {options.run!r} was compared: {len(chosen)} chosen, see above")
 
 
+def find_lr(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Tells which learning rates the stored timesteps bear, by a range test; changes nothing."""
+    from agents import find_lr_report as report
+    from agents.build import open_replay
+    from agents.find_lr import find_rates
+
+    check_run_name(options.run)
+    report.check_paths(options.json, options.plot)
+    curves = []
+    with closing(open_replay(Connections.from_environment())) as replay:
+        for curve in find_rates(replay, replay.run(options.run), options.updates, stop):
+            curves.append(curve)
+            print(report.table(curve), flush=True)
+    report.write(options.run, curves, options.json, options.plot)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m agents", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -225,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(function: Callable[[argparse.Namespace, StopFlag], None]) -> argparse.ArgumentParser:
         added = commands.add_parser(
-            function.__name__, help=(function.__doc__ or "").rstrip("."), description=function.__doc__
+            function.__name__.replace("_", "-"), help=(function.__doc__ or "").rstrip("."), description=function.__doc__
         )
         added.set_defaults(command=function)
         added.add_argument("--run", required=True, metavar="NAME", help="the run's name")
@@ -249,6 +284,14 @@ def _parser() -> argparse.ArgumentParser:
         "--official", action="store_true", help="integrate as osim-rl does: comparable with the challenge"
     )
     scoring.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="of the episodes")
+    exporting = command(export_policy)
+    exporting.add_argument("--version", type=int, metavar="N", help="default: the newest")
+    exporting.add_argument("--format", choices=list(FORMS), required=True, help="numpy is a .npz file")
+    exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="to write")
+    finder = command(find_lr)
+    finder.add_argument("--updates", type=_some, default=1000, metavar="N", help="of each test (default: %(default)s)")
+    finder.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    finder.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the curves there")
     _choose_episodes(command(resimulate))
     add_replay(commands)
     return parser
@@ -265,6 +308,13 @@ def _choose_episodes(added: argparse.ArgumentParser) -> None:
     added.add_argument("--accuracy", type=float, metavar="A", help="default on OpenSim: 1e-7")
     added.add_argument("--stale-controls", action="store_true", help="with osim-rl's fault, as official scores have it")
     added.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+
+
+def _some(text: str) -> int:
+    number = int(text)
+    if number < FEWEST_UPDATES:
+        raise argparse.ArgumentTypeError(f"{number} must be at least {FEWEST_UPDATES}: fewer make no curve")
+    return number
 
 
 def _positive(text: str) -> int:

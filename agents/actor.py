@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.exploration import Exploration
+from agents.exploration.contract import Exploration
 from agents.policy import ActingPolicy
 from agents.replay.contract import EpisodeWriter
 from agents.replay.runs import Episode, EpisodeStart, Purpose
@@ -72,7 +72,7 @@ def play(
     The episode ends as `aborted` when `stop` says so, and when something other than the simulator fails in the middle.
     """
     explore = plan.exploration
-    explore.reset()
+    explore.reset(policy)
     observation, info = environment.reset(seed=plan.seed)
     started_s = time.perf_counter()
     start = EpisodeStart(
@@ -87,7 +87,7 @@ def play(
     steps = 0
     try:
         while info["ended"] is None and not stop():
-            action = explore(policy(observation))
+            action = explore(observation)
             observation, _, _, _, info = environment.step(action)
             for timestep in info["timesteps"]:
                 writer.add(timestep)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.ddpg import CONFIGS
-from agents.exploration import ExplorationConfig
+from agents.exploration.config import ExplorationConfig
 from agents.flow_control import Limiter
 from agents.plain import ConfigError, from_plain, to_plain, with_settings
 from agents.replay.ring import FLOATS

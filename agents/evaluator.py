@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from agents.actor import Environment, EpisodePlan, Stop, play
 from agents.baselines import Score
-from agents.exploration import Exploration, NoExploration
+from agents.exploration.contract import Exploration
+from agents.exploration.none import NoExploration
 from agents.policy import ActingPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import ABORTED

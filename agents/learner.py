@@ -24,6 +24,7 @@ from agents.policy import Policy, PolicyContract
 from agents.publishing import Publisher
 from agents.replay.contract import Replay
 from agents.replay.mixture import Memory
+from agents.staleness import SampleAges
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Learner:
         self.normaliser = RunningNormaliser(contract.observation_size)
         self._contract = contract
         self._generator = np.random.default_rng(config.learner.seed)
+        self.ages = SampleAges({})
 
     @property
     def updates(self) -> int:
@@ -93,15 +95,19 @@ class Learner:
         """Samples, normalises, updates; returns the metrics."""
         batch = self.mirror.sample(self.config.learner.batch_size, self._generator)
         self.normaliser.update(batch.observation)
-        ages = int(batch.policy_version.max()) - batch.policy_version
+        self.ages.sampled(batch.policy_version)
         metrics = self.algorithm.update(self._normalised(batch))
         if batch.number is not None:
             self.mirror.learned(batch.number, self.algorithm.td_error)
-        return metrics | {"sample/age_versions": float(ages.mean())}
+        return metrics
 
     def policy(self) -> Blob:
         """What an actor needs to act as the network would now."""
         return Policy(self.algorithm.actor, self.normaliser.frozen(), self._contract, version=0).to_blob()
+
+    def copies(self) -> tuple[Blob, Blob]:
+        """Both parts of a checkpoint."""
+        return self.policy(), self.state()
 
     def state(self) -> Blob:
         """What `restore` needs to go on as if nothing had happened."""
@@ -126,6 +132,13 @@ class Learner:
         self.normaliser.load_state_dict(_under(blob, "normaliser/"))
         self.mirror.restore(_under(blob, "mirror/"), replay, run)
         self._generator.bit_generator.state = blob.metadata["sampling"]
+
+    def roll_back(self, blob: Blob) -> None:
+        """Takes the networks, optimisers and normaliser of a stored state. The mirror stays as it is and the next
+        batches are others, or what went wrong would go wrong again.
+        """
+        self.algorithm.restore(blob)
+        self.normaliser.load_state_dict(_under(blob, "normaliser/"))
 
     def _normalised(self, batch: Batch) -> Batch:
         return dataclasses.replace(
@@ -156,7 +169,7 @@ def train(
         feeder.check()
         lease.check()
         if time.monotonic() >= next_report_s:
-            report(pace.facts(learner), metrics)
+            report(pace.facts(learner) | _blocked(publisher), metrics | learner.ages.metrics())
             next_report_s = time.monotonic() + _REPORT_S
         # A memory that is filled from a longer log has passed many steps before it holds any.
         if learner.mirror.transitions and limiter.may_update(learner.updates, learner.mirror.taken_steps):
@@ -165,11 +178,11 @@ def train(
             pace.wait(_POLL_S)
         # While it waits too: the workers may be waiting to hear that it has caught up.
         if learner.updates > published and publisher.due(learner.updates) and lease.valid():
-            publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
+            publisher.publish(learner.copies, _metadata(learner, metrics))
             published = learner.updates
     if learner.updates > published and lease.valid():
-        publisher.publish(learner.policy(), learner.state(), _metadata(learner, metrics))
-    report(pace.facts(learner), metrics)
+        publisher.publish(learner.copies, _metadata(learner, metrics))
+    report(pace.facts(learner) | _blocked(publisher), metrics | learner.ages.metrics())
 
 
 class Pace:
@@ -199,6 +212,10 @@ class Pace:
             "mirror_transitions": learner.mirror.transitions,
             "collected_timesteps": learner.mirror.taken_steps,
         }
+
+
+def _blocked(publisher: Publisher) -> dict[str, float]:
+    return {"publish_blocked_ms": publisher.blocked_ms, "publish_longest_blocked_ms": publisher.longest_blocked_ms}
 
 
 def _metadata(learner: Learner, metrics: dict[str, float]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ class Mlp(nn.Module):
     Hidden layers start uniform in ±1/sqrt(inputs), the final one in ±`FINAL_BOUND`.
     """
 
+    in_bfloat16 = False
+    """Whether hidden layers compute in it."""
+
     def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
         super().__init__()
         *hidden, last = itertools.pairwise(sizes)
@@ -29,10 +32,68 @@ class Mlp(nn.Module):
         self.final = _linear(*last, bound=FINAL_BOUND, generator=generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.final(_hidden(self, inputs))
+        return outputs
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """(B, H) what the final layer sees."""
         for layer in self.hidden:
             inputs = torch.relu_(layer(inputs))
-        outputs: Tensor = self.final(inputs)
+        return inputs
+
+
+class ResidualBlock(nn.Module):
+    """`x + down(relu(up(norm(x))))`, four times as wide inside (SimBa, arXiv 2410.09754)."""
+
+    def __init__(self, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.up = _linear(width, 4 * width, bound=width**-0.5, generator=generator)
+        self.down = _linear(4 * width, width, bound=(4 * width) ** -0.5, generator=generator)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = inputs + self.down(torch.relu_(self.up(self.norm(inputs))))
         return outputs
+
+
+class ResidualMlp(nn.Module):
+    """A linear layer into one width, a residual block for every hidden size, a last normalisation, a linear layer out.
+
+    Starts as `Mlp` does; layer normalisations start with gain 1 and shift 0.
+    """
+
+    in_bfloat16 = False
+    """Whether hidden layers compute in it."""
+
+    def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
+        super().__init__()
+        inputs, *widths, outputs = sizes
+        if len(set(widths)) != 1:
+            raise ValueError(
+                f"hidden is {tuple(widths)}, needed the same width for every residual block, and one block or more: "
+                "what a block adds has the size of what it is added to"
+            )
+        width = widths[0]
+        self.embedding = _linear(inputs, width, bound=inputs**-0.5, generator=generator)
+        self.blocks = nn.ModuleList(ResidualBlock(width, generator) for _ in widths)
+        self.norm = nn.LayerNorm(width)
+        self.final = _linear(width, outputs, bound=FINAL_BOUND, generator=generator)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.final(_hidden(self, inputs))
+        return outputs
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """(B, H) what the final layer sees."""
+        inputs = self.embedding(inputs)
+        for block in self.blocks:
+            inputs = block(inputs)
+        features: Tensor = self.norm(inputs)
+        return features
+
+
+NETWORKS: Mapping[str, type[Mlp] | type[ResidualMlp]] = {"mlp": Mlp, "residual": ResidualMlp}
+"""By the name that a stored policy gives."""
 
 
 class Actor(nn.Module):
@@ -44,11 +105,14 @@ class Actor(nn.Module):
         action_size: int,
         hidden: Sequence[int] = DEFAULT_HIDDEN,
         *,
+        network: str = "mlp",
         generator: torch.Generator | None = None,
     ) -> None:
+        """Raises: ValueError for a network of no known name, or hidden sizes that it can not have."""
         super().__init__()
         self.observation_size, self.action_size, self.hidden = observation_size, action_size, tuple(hidden)
-        self.body = Mlp((observation_size, *hidden, action_size), generator or torch.Generator())
+        self.network = network
+        self.body = _network(network, (observation_size, *hidden, action_size), generator or torch.Generator())
 
     def forward(self, observation: Tensor) -> Tensor:
         return torch.tanh(self.drive(observation))
@@ -60,7 +124,7 @@ class Actor(nn.Module):
 
 
 class Critics(nn.Module):
-    """C independent critics of the same inputs: (B, O) and (B, M) -> values (C, B). C is 1 in DDPG, 2 in TD3."""
+    """C independent critics of the same inputs: (B, O) and (B, M) -> values (C, B), or (C, B, K) with K > 1 outputs."""
 
     def __init__(
         self,
@@ -69,22 +133,30 @@ class Critics(nn.Module):
         hidden: Sequence[int] = DEFAULT_HIDDEN,
         *,
         count: int = 1,
+        outputs: int = 1,
+        network: str = "mlp",
         generator: torch.Generator | None = None,
     ) -> None:
+        """Raises: ValueError as `Actor`."""
         super().__init__()
         generator = generator or torch.Generator()
-        sizes = (observation_size + action_size, *hidden, 1)
-        # Separate networks: one batched matmul over both measured no faster on CPU.
-        self.bodies = nn.ModuleList(Mlp(sizes, generator) for _ in range(count))
+        sizes = (observation_size + action_size, *hidden, outputs)
+        # Separate networks: on a CPU one batched product over all is no faster, for 2 or for 10 (decision 0015).
+        self.bodies = nn.ModuleList(_network(network, sizes, generator) for _ in range(count))
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         inputs = torch.cat((observation, action), dim=1)
-        return torch.stack([body(inputs)[:, 0] for body in self.bodies])
+        return torch.stack([body(inputs).squeeze(-1) for body in self.bodies])
+
+    def some(self, which: Sequence[int], observation: Tensor, action: Tensor) -> Tensor:
+        """As calling it, of some critics alone."""
+        inputs = torch.cat((observation, action), dim=1)
+        return torch.stack([self.bodies[index](inputs).squeeze(-1) for index in which])
 
     def first(self, observation: Tensor, action: Tensor) -> Tensor:
-        """(B,) values of the first critic alone: the one the actor climbs."""
-        value: Tensor = self.bodies[0](torch.cat((observation, action), dim=1))[:, 0]
-        return value
+        """(B,) or (B, K): the outputs of the first critic alone."""
+        outputs: Tensor = self.bodies[0](torch.cat((observation, action), dim=1)).squeeze(-1)
+        return outputs
 
 
 def arrays_of(module: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
@@ -115,6 +187,21 @@ def array_of(tensor: Tensor) -> NDArray[Any]:
     """A copy that later updates do not change."""
     array: NDArray[Any] = np.array(tensor.detach().cpu().numpy())
     return array
+
+
+def _network(name: str, sizes: Sequence[int], generator: torch.Generator) -> Mlp | ResidualMlp:
+    if name not in NETWORKS:
+        raise ValueError(f"the network is {name!r}, needed one of {', '.join(NETWORKS)}; stored by newer code?")
+    return NETWORKS[name](sizes, generator)
+
+
+def _hidden(body: Mlp | ResidualMlp, inputs: Tensor) -> Tensor:
+    """(B, H) float32: the last layer's sum would be too coarse in bfloat16, 0.5 at a value of 100."""
+    if not body.in_bfloat16:
+        return body.features(inputs)
+    with torch.autocast(inputs.device.type, torch.bfloat16):
+        features = body.features(inputs)
+    return features.float()
 
 
 def _linear(inputs: int, outputs: int, *, bound: float, generator: torch.Generator) -> nn.Linear:

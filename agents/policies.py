@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from agents.checkpoints.contract import (
     CheckpointCorrupt,
     CheckpointMissing,
     CheckpointStore,
     CheckpointStoreUnavailable,
+    Version,
 )
 from agents.policy import ActingPolicy, Policy, PolicyContract, PolicyMismatch
 
@@ -42,7 +44,7 @@ class PublishedPolicies:
             if version is not None:
                 self.updates = int(version.metadata.get("updates", 0))
             if version is not None and version.number not in (self._policy.version, self._refused):
-                self._take(version.number)
+                self._take(version)
         except (CheckpointStoreUnavailable, CheckpointMissing, CheckpointCorrupt) as error:
             # A version may be retired between the look at the pointer and the download; the next look finds its heir. A
             # damaged pointer is the learner's to mend.
@@ -50,7 +52,8 @@ class PublishedPolicies:
         self.refresh_ms = 1e3 * (time.perf_counter() - started_s)
         return self._policy
 
-    def _take(self, number: int) -> None:
+    def _take(self, newest: Version) -> None:
+        number = newest.number
         try:
             _, blob = self._store.load(self._run, "policy", number)
             policy = Policy.from_blob(blob, version=number)
@@ -60,7 +63,9 @@ class PublishedPolicies:
             log.error("refused policy %d, acting on with %d: %s", number, self._policy.version, error)
             self._note("policy_refused", version=number, kept=self._policy.version, reason=str(error))
             return
-        self._note("policy_refreshed", version=number, before=self._policy.version)
+        # By the clocks of two machines, where they are two.
+        age_s = (datetime.now(UTC) - newest.published).total_seconds()
+        self._note("policy_refreshed", version=number, before=self._policy.version, age_s=age_s)
         self._policy = policy
 
 

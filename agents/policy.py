@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -115,9 +116,7 @@ class Policy:
             raise ValueError(f"actor inputs, normaliser, actor outputs have sizes {found}, the contract needs {needed}")
         self.contract, self.normaliser, self.version = contract, normaliser, version
         self.device = torch.device(device)
-        self._actor = Actor(actor.observation_size, actor.action_size, actor.hidden).requires_grad_(False)
-        self._actor.load_state_dict(actor.state_dict())
-        self._actor.to(self.device)
+        self._actor = copy.deepcopy(actor).requires_grad_(False).to(self.device)
         for name, value in self._actor.named_parameters():
             if not torch.isfinite(value).all():
                 raise FloatingPointError(
@@ -150,6 +149,18 @@ class Policy:
             )
         return action
 
+    @property
+    def actor(self) -> Actor:
+        """The network that acts, for exploration that needs more of it than its actions. Not to be changed."""
+        return self._actor
+
+    def features(self, observation: Float32) -> Float32:
+        """(O,) not normalised -> (H,) float32: what the network's final layer sees."""
+        with torch.inference_mode():
+            inputs = torch.from_numpy(self.normaliser(observation)).to(self.device)
+            features: Float32 = self._actor.body.features(inputs).cpu().numpy()
+        return features
+
     def check(self, needed: PolicyContract, *, ignore: Collection[str] = ()) -> None:
         """Refuses to act under another contract. Raises: PolicyMismatch."""
         self.contract.check(needed, ignore=ignore)
@@ -163,6 +174,7 @@ class Policy:
             "format": FORMAT,
             "contract": _plain(dataclasses.asdict(self.contract)),
             "hidden": list(self._actor.hidden),
+            "network": self._actor.network,
             "clip": self.normaliser.clip,
         }
         return Blob(tensors, metadata)
@@ -175,7 +187,9 @@ class Policy:
             raise ValueError(f"the blob's format is {found!r}, needed {FORMAT!r}; a learner's part, or newer code's?")
         try:
             contract = PolicyContract(**blob.metadata["contract"])
-            actor = Actor(contract.observation_size, contract.action_size, blob.metadata["hidden"])
+            # Policies stored before there was a choice name no network.
+            network = blob.metadata.get("network", "mlp")
+            actor = Actor(contract.observation_size, contract.action_size, blob.metadata["hidden"], network=network)
             load_arrays(actor, blob.tensors, "actor")
             mean, scale = (np.array(blob.tensors[f"normaliser/{name}"], dtype=np.float32) for name in ("mean", "scale"))
             normaliser = Normaliser(mean, scale, float(blob.metadata["clip"]))

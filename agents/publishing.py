@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from agents.checkpoints.contract import (
     Blob,
-    CheckpointConflict,
     CheckpointStore,
     CheckpointStoreUnavailable,
     Version,
@@ -36,14 +37,14 @@ class Publisher:
         protected: Callable[[], Sequence[int]],
         published: Callable[[Version], None],
         holder: str = "",
-        after: int = 0,
+        term: int | None = None,
     ) -> None:
         """`protected` names versions that retention must keep; `published` hears of each new one, in the thread.
 
-        `after` is the version that this learner goes on from, `holder` its own name: what another learner published
-        meanwhile is never overtaken by older weights.
+        `term` is the learner's, opened in the store, `holder` its own name: once another learner has opened a higher
+        one, nothing that this one still uploads becomes the latest.
         """
-        self._holder, self._after = holder, after
+        self._holder, self._term = holder, term
         self._store, self._run = store, run
         self._every_s, self._every_updates, self._keep = every_s, every_updates, keep
         self._protected, self._published = protected, published
@@ -52,6 +53,8 @@ class Publisher:
         self._last_s = float("-inf")
         self._last_updates = 0
         self.failures = 0
+        self.blocked_ms = self.longest_blocked_ms = 0.0
+        """How long the learner stood still for the newest publication, and for the longest one."""
 
     def due(self, updates: int) -> bool:
         """Whether it is time, and the last upload is through. The first publication is due at once."""
@@ -60,16 +63,25 @@ class Publisher:
         by_updates = self._every_updates is not None and updates - self._last_updates >= self._every_updates
         return by_updates or time.monotonic() - self._last_s >= self._every_s
 
-    def publish(self, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> None:
-        """Hands copies over to the upload. Raises what the last upload failed with, but for a store that was away."""
+    def publish(self, copies: Callable[[], tuple[Blob, Blob]], metadata: Mapping[str, Any]) -> None:
+        """Takes copies of the policy's and the learner's part, and hands them over to the upload.
+
+        Whoever calls stands still for no more than that (`blocked_ms`). Raises what the last upload failed with, but
+        for a store that was away; FloatingPointError when it held numbers that are not finite.
+        """
         self.wait()
-        self._last_s, self._last_updates = time.monotonic(), int(metadata["updates"])
+        started_s = time.monotonic()
+        self._last_s, self._last_updates = started_s, int(metadata["updates"])
+        policy, learner = copies()
         self._upload = self._thread.submit(self._put, policy, learner, dict(metadata))
+        self.blocked_ms = 1e3 * (time.monotonic() - started_s)
+        self.longest_blocked_ms = max(self.longest_blocked_ms, self.blocked_ms)
 
     def wait(self) -> None:
-        """Until the upload under way is through."""
-        if self._upload is not None:
-            self._upload.result()
+        """Until the upload under way is through. Raises what it failed with, once."""
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.result()
 
     def close(self) -> None:
         """Waits for the upload under way and ends the thread. Raises what the upload failed with."""
@@ -78,23 +90,24 @@ class Publisher:
         finally:
             self._thread.shutdown()
 
-    def _refuse_overtaking(self) -> None:
-        """Raises: CheckpointConflict when another learner published since ours last did."""
-        newest = self._store.latest(self._run)
-        # Ours may have arrived although the store's answer to it did not.
-        if newest and newest.number != self._after and newest.metadata.get("learner") != self._holder:
-            raise CheckpointConflict(
-                f"version {newest.number} of run {self._run!r} was published by {newest.metadata.get('learner')}, this "
-                f"learner goes on from {self._after}; it was cut off and replaced, and stops"
-            )
-
     def _put(self, policy: Blob, learner: Blob, metadata: dict[str, Any]) -> None:
+        _refuse_non_finite(learner)
         try:
-            self._refuse_overtaking()
-            version = self._store.publish(self._run, policy, learner, metadata | {"learner": self._holder})
-            self._after = version.number
+            facts = metadata | {"learner": self._holder}
+            version = self._store.publish(self._run, policy, learner, facts, term=self._term)
             self._published(version)
             self._store.retain(self._run, last=self._keep, keep=self._protected())
         except CheckpointStoreUnavailable as error:
             self.failures += 1
             log.warning("checkpoint not published: %s", error)
+
+
+def _refuse_non_finite(learner: Blob) -> None:
+    """Raises: FloatingPointError naming the arrays; whoever goes on from them would not learn any more."""
+    floats = {name: array for name, array in learner.tensors.items() if array.dtype.kind == "f"}
+    bad = [name for name, array in floats.items() if not np.isfinite(array).all()]
+    if bad:
+        raise FloatingPointError(
+            f"{len(bad)} arrays of the learner are not finite, the first is {bad[0]}: training diverged; "
+            "nothing was published"
+        )

@@ -34,7 +34,8 @@ from agents.evaluator import (
     known_baselines,
     score,
 )
-from agents.exploration import NoExploration, UniformActions
+from agents.exploration.none import NoExploration
+from agents.exploration.uniform import UniformActions
 from agents.policy import ActingPolicy, Policy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import Run

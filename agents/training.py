@@ -6,7 +6,8 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Hashable, Sequence
+import time
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from agents.build import build_learner
@@ -18,7 +19,10 @@ from agents.learner import Feeder, Learner, Stop, train
 from agents.lease import Lease
 from agents.publishing import Publisher
 from agents.replay.contract import Replay
+from agents.replay.freed_memory import keep_freed_memory
 from agents.replay.runs import Run
+from agents.rollback import Rollbacks
+from agents.staleness import SampleAges
 from agents.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -36,23 +40,32 @@ def train_run(
     lease = Lease(replay, run.name, holder, seconds=config.learner.lease_seconds)
     lease.take()
     process = telemetry.process
+    ages = SampleAges(publications(replay, run.name))
 
     def published(version: Version) -> None:
+        ages.published(version.number, time.time())
         telemetry.status(version=version.number)
         replay.event(run.name, process, "published", version=version.number, **version.metadata)
 
     def report(facts: dict[str, Any], metrics: dict[str, float]) -> None:
         telemetry.status(**facts, metrics=metrics)
         scalars = {f"learner/{name}": value for name, value in metrics.items()}
-        rates = {f"learner/{name}": float(facts[name]) for name in ("updates_per_s", "waited_s", "mirror_timesteps")}
+        told = ("updates_per_s", "waited_s", "mirror_timesteps", "publish_blocked_ms")
+        rates = {f"learner/{name}": float(facts[name]) for name in told}
         telemetry.scalars(scalars | rates, facts["updates"])
 
     feeder: Feeder | None = None
     publisher: Publisher | None = None
     try:
+        mended = store.open_term(run.name, lease.term)
+        if mended is not None:
+            replay.event(run.name, process, "pointer_mended", version=mended.number)
         learner = build_learner(config, run, [replay.run(name) for name in config.replay.partitions])
+        learner.ages = ages
         resume(learner, replay, store, run.name, telemetry)
-        newest = store.latest(run.name)
+        # The first copies take their memory anew, which the system clears page by page: a tenfold of the time.
+        keep_freed_memory()
+        learner.copies()
         publisher = Publisher(
             store,
             run.name,
@@ -62,15 +75,18 @@ def train_run(
             protected=lambda: kept_versions(replay, run.name),
             published=published,
             holder=holder,
-            after=newest.number if newest else 0,
+            term=lease.term,
         )
         feeder = Feeder(learner.mirror, replay, run.name)
         feeder.start()
-        train(learner, feeder, publisher, lease, report, stop)
-    except FloatingPointError as error:
-        # Nothing of it was published. Whoever starts the learner again gets the last good version.
-        replay.event(run.name, process, "diverged", reason=str(error))
-        raise
+        rollbacks = Rollbacks(run.name, replay, store, telemetry)
+        while True:
+            try:
+                train(learner, feeder, publisher, lease, report, stop)
+                publisher.wait()
+                break
+            except FloatingPointError as error:
+                rollbacks.go_back(learner, publisher, error)
     finally:
         if feeder is not None:
             feeder.end()
@@ -88,9 +104,6 @@ def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, t
 
     Raises: CheckpointCorrupt when there are versions but none of them is whole.
     """
-    mended = store.mend(run)
-    if mended is not None:
-        replay.event(run, telemetry.process, "pointer_mended", version=mended.number)
     versions = store.versions(run)
     for candidate in reversed(versions):
         try:
@@ -110,6 +123,11 @@ def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, t
         )
     replay.event(run, telemetry.process, "learner_started", updates=0)
     return None
+
+
+def publications(replay: Replay, run: str) -> Mapping[int, float]:
+    """When each version of the run came out, in seconds since 1970."""
+    return {int(event["details"]["version"]): event["time"].timestamp() for event in replay.events(run, "published")}
 
 
 def kept_versions(replay: Replay, run: str) -> Sequence[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import zlib
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from agents.actor import EpisodePlan, Stop, act
 from agents.build import build_environment, contract_of
 from agents.checkpoints.contract import CheckpointStore
 from agents.config import RunConfig, data_dir
-from agents.exploration import Ladder, UniformActions
+from agents.exploration.ladder import Ladder
+from agents.exploration.uniform import UniformActions
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
@@ -25,6 +27,7 @@ from agents.telemetry import Telemetry
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
 from environment.prosthetics import ProstheticsEnv
+from environment.tasks import task
 from environment.timestep import CONTROL_STEP_S
 
 log = logging.getLogger(__name__)
@@ -45,13 +48,16 @@ class Plans:
     def __init__(self, run: Run, config: RunConfig, writer: EpisodeWriter, worker: int, workers: int) -> None:
         self._entropy = [zlib.crc32(run.name.encode()), writer.writer]
         self._number = 0
-        skip = config.environment.frame_skip
+        environment = config.environment
+        skip = environment.frame_skip
         held = skip if isinstance(skip, int) else sum(skip) / 2
+        steps = environment.max_steps or task(environment.task).time_limit_steps
         self._ladder = Ladder(
             config=config.exploration,
             worker_index=worker,
             workers=workers,
             dt_s=held * CONTROL_STEP_S,
+            decisions=math.ceil(steps / held),
             seed=writer.writer,
         )
 

@@ -96,7 +96,9 @@ def status(options: argparse.Namespace) -> None:
         print("the runs can be told when both are up")
     for name, run in found["runs"].items():
         counts = ", ".join(f"{count:,} {what}" for what, count in run["collections"].items())
-        print(f"{name}: {run['task']}, {counts}, newest version {run['latest_version']}")
+        used = run["first_use_s"]
+        soon = "" if used is None else f", versions used {used:.2f} s after their publication (median)"
+        print(f"{name}: {run['task']}, {counts}, newest version {run['latest_version']}{soon}")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -159,6 +161,7 @@ def _settings() -> Settings:
 
 def _runs() -> dict[str, Any]:
     from agents.build import open_replay, open_store
+    from infra.progress import first_use_s
     from infra.summary import newest_version
 
     connections = Connections.from_environment()
@@ -177,6 +180,7 @@ def _runs() -> dict[str, Any]:
             "aborted": counts.aborted,
             "latest_version": version.number if version else 0,
             "learner": replay.lease_holder(name),
+            "first_use_s": first_use_s(replay, name),
         }
     replay.close()
     return found
@@ -215,6 +219,12 @@ def _replay_growth(quick: bool) -> dict[str, Any]:
     return replay_growth(quick)
 
 
+def _learner(quick: bool) -> dict[str, Any]:
+    from infra.bench.learner.report import learner
+
+    return learner(quick)
+
+
 def _references() -> Path:
     return Settings.load().folder / "fidelity"
 
@@ -225,6 +235,7 @@ _BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "references": _reference_episodes,
     "replay": _replay,
     "replay-growth": _replay_growth,
+    "learner": _learner,
 }
 """Imported when asked for: they load simulators."""
 

@@ -3,6 +3,7 @@ from the processes' own status files."""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,16 @@ class Observer:
             inserts_per_s=rate,
             evaluated=evaluations[-1]["details"] if evaluations else None,
         )
+
+
+def first_use_s(replay: Replay, run: str) -> float | None:
+    """Median seconds from a version's publication to an episode with it, over all changes of policy of all workers.
+
+    A worker looks between two episodes. Its start, when it takes what is there already, does not count.
+    """
+    changes = [event["details"] for event in replay.events(run, "policy_refreshed")]
+    ages_s = [float(change["age_s"]) for change in changes if change["before"] > 0 and "age_s" in change]
+    return statistics.median(ages_s) if ages_s else None
 
 
 def evaluation_facts(replay: Replay, run: str) -> dict[str, Any]:

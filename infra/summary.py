@@ -15,7 +15,7 @@ from agents.replay.contract import Replay
 from agents.replay.runs import Counts
 from agents.telemetry import read_statuses
 from infra.fleet.local import LocalFleet
-from infra.progress import evaluation_facts
+from infra.progress import evaluation_facts, first_use_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,10 @@ def summarise(
         },
         "workers_waited_s": sum(status["waited_s"] for status in statuses.values() if "timesteps_per_s" in status),
         "workers_waited_for_learner_s": sum(status.get("waited_for_learner_s", 0.0) for status in statuses.values()),
+        "first_use_s": first_use_s(replay, run),
+        "publish_blocked_ms": learner.get("publish_longest_blocked_ms", 0.0),
+        "rollbacks": len(replay.events(run, "rolled_back")),
+        "sampled": {name: value for name, value in learner.get("metrics", {}).items() if name.startswith("sample/")},
         "learner_waited_s": learner.get("waited_s", 0.0),
         "learner_running_s": learner.get("running_s", 0.0),
         "restarts": {name: child.restarts for name, child in fleet.children.items()},
@@ -121,7 +125,7 @@ def as_text(summary: Mapping[str, Any]) -> str:
         f"workers waited {summary['workers_waited_s']:.1f} s for the database, "
         f"{summary['workers_waited_for_learner_s']:.0f} s for the learner",
         f"  published  {summary['versions_published']} versions, newest {summary['latest_version']}, "
-        f"acted with {_span(summary['versions_acted_with'])}",
+        f"acted with {_span(summary['versions_acted_with'])}{_staleness(summary)}",
         f"  documents  {', '.join(f'{count:,} {name}' for name, count in collections.items())}",
         f"  memory     {', '.join(f'{name} {peak:.0f} MiB' for name, peak in summary['peak_memory_mb'].items())}",
     ]
@@ -133,6 +137,20 @@ def as_text(summary: Mapping[str, Any]) -> str:
             ideal = "" if name == "random" else " (ideal)"
             lines.append(f"  {name:<10}{ideal} {_score(evaluation['baselines'][name])}")
     return "\n".join(lines)
+
+
+def _staleness(summary: Mapping[str, Any]) -> str:
+    """How soon versions are used, what they cost the learner, and how old what it samples is."""
+    first_use, sampled = summary["first_use_s"], summary["sampled"]
+    words = [f"; the learner stood still for {summary['publish_blocked_ms']:.0f} ms at most"]
+    if first_use is not None:
+        words.append(f"used {first_use:.2f} s after (median)")
+    if "sample/age_versions_p50" in sampled:
+        p50, p95 = (sampled[f"sample/age_versions_p{percent}"] for percent in (50, 95))
+        words.append(f"sampled {p50:.0f} versions old (95th percentile {p95:.0f})")
+    if summary["rollbacks"]:
+        words.append(f"rollbacks {summary['rollbacks']}")
+    return ", ".join(words)
 
 
 def _score(facts: Mapping[str, Any]) -> str:

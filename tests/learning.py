@@ -1,17 +1,27 @@
-"""What the tests of the learning algorithms share: batches of random numbers, and set or compared weights."""
+"""What the tests of the learning algorithms share: small variants, random batches, and set or compared weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from agents.checkpoints.contract import Blob
-from agents.ddpg import Algorithm
+from agents.ddpg import CONFIGS, Algorithm
 from agents.experience import Batch
 
 Arrays = dict[str, NDArray[Any]]
+EVERY_VARIANT = pytest.mark.parametrize("name", list(CONFIGS))
+
+
+def small(name: str, **settings: Any) -> dict[str, Any]:
+    """Settings of a network that takes no time, with others on top."""
+    sizes: dict[str, Any] = {"hidden": (8,)}
+    if name == "simba":
+        sizes["critic_hidden"] = (8,)
+    return sizes | settings
 
 
 def random_batch(seed: int, size: int = 16, observation_size: int = 5, action_size: int = 3) -> Batch:

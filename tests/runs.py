@@ -11,7 +11,7 @@ import numpy as np
 from agents.actor import EpisodePlan, act
 from agents.build import build_learner, contract_of, describe_run
 from agents.config import RunConfig
-from agents.exploration import UniformActions
+from agents.exploration.uniform import UniformActions
 from agents.learner import Learner
 from agents.policies import FixedPolicy
 from agents.policy import ActingPolicy, RandomPolicy

@@ -15,7 +15,9 @@ from agents.build import build_learner, contract_of, describe_run
 from agents.checkpoints.contract import CheckpointStore
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.config import RunConfig
-from agents.exploration import GaussianNoise, NoExploration, UniformActions
+from agents.exploration.gaussian import GaussianNoise
+from agents.exploration.none import NoExploration
+from agents.exploration.uniform import UniformActions
 from agents.learner import Feeder, Learner, train
 from agents.lease import Lease
 from agents.policies import FixedPolicy, PublishedPolicies

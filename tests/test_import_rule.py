@@ -23,7 +23,7 @@ HOMES = {
     "bson": ("agents/replay/", "infra/services/", "infra/faults/"),
     "boto3": ("agents/checkpoints/", "infra/services/"),
     "botocore": ("agents/checkpoints/", "infra/services/"),
-    "torch": ("agents/",),
+    "torch": ("agents/", "infra/bench/learner/"),  # loops to measure ours beside are written in it
     "gymnasium": ("environment/",),
     "pyarrow": ("agents/replay/data/",),
     "minari": ("agents/replay/data/",),

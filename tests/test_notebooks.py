@@ -22,7 +22,7 @@ from agents.build import build_environment, contract_of, create_run
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
 from agents.evaluator import EVALUATED
-from agents.exploration import UniformActions
+from agents.exploration.uniform import UniformActions
 from agents.policy import RandomPolicy
 from agents.replay.mongo import MongoReplay
 from agents.replay.runs import ABORTED

@@ -6,9 +6,10 @@ Layout under a run's prefix, every object immutable but the pointer:
     runs/<run>/versions/<00000012>/policy.safetensors     what an actor needs to act
     runs/<run>/versions/<00000012>/learner.safetensors    everything a learner needs to go on
     runs/<run>/versions/<00000012>/manifest.json          sizes, SHA-256 sums, metadata; written after both
-    runs/<run>/latest.json                                the pointer; written last
+    runs/<run>/terms/<00000003>/latest.json               the pointer of the learner's term; written next to last
+    runs/<run>/latest.json                                the same, for readers that poll; written last
 
-One process publishes to a run: the learner that holds its lease. Many may read.
+One process publishes to a run: the learner that holds its lease, whose number is its term. Many may read.
 """
 
 from __future__ import annotations
@@ -67,11 +68,25 @@ class CheckpointConflict(RuntimeError):
 class CheckpointStore(Protocol):
     """Versions of the policies and learners of many runs."""
 
-    def publish(self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> Version:
+    def open_term(self, run: str, term: int) -> Version | None:
+        """Fences off whoever published in a lower term: from now on nothing that it writes, however late, is the
+        latest. The latest version stays what it is. A learner that takes a run over does this before it reads.
+
+        A damaged pointer is mended first; returns the version that it names then, as `mend` does.
+
+        Raises: CheckpointConflict when this term or a higher one has begun.
+        """
+
+    def publish(
+        self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any], *, term: int | None = None
+    ) -> Version:
         """Writes the next version: both parts, the manifest, then the pointer.
 
         A crash in between leaves unreferenced objects, never a half-written version that someone reads; the number
         of such a leftover is not used again.
+
+        Args:
+            term: The publisher's, which must still be the highest; None is whichever that is.
 
         Raises: CheckpointConflict; ValueError when a name, tensor or metadata can not be stored.
         """

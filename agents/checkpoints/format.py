@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from safetensors import SafetensorError
 
 from agents.checkpoints.contract import Blob, CheckpointCorrupt
 
-_FLOATS = ("float16", "float32", "float64")
-_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_DTYPES = frozenset(("bool", *_FLOATS, *_INTEGERS))
+_DTYPES = {"bool": "BOOL"}
+"""numpy's name -> that of the file format."""
+_DTYPES |= {f"float{bits}": f"F{bits}" for bits in (16, 32, 64)}
+_DTYPES |= {f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)}
+_DTYPES |= {f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)}
 _HEADER = "__metadata__"
 # One entry: the file format keeps its metadata unordered, and equal blobs must give equal bytes.
 _ENTRY = "json"
@@ -27,9 +30,36 @@ def encode(blob: Blob) -> bytes:
 
     Raises: ValueError naming the tensor or metadata that can not be stored.
     """
+    return bytes(encode_aside(blob))
+
+
+def encode_aside(blob: Blob) -> mmap:
+    """The same, in memory of its own, while other threads go on.
+
+    For a learner of large networks: the library's own `save` holds the interpreter for as long as it copies, and so
+    does the making of a `bytes` or `bytearray` of that size.
+    """
     tensors = {name: _storable(name, array) for name, array in blob.tensors.items()}
-    metadata = to_json(blob.metadata, "the blob's metadata").decode()
-    return bytes(safetensors.numpy.save(tensors, metadata={_ENTRY: metadata}))
+    header: dict[str, Any] = {_HEADER: {_ENTRY: to_json(blob.metadata, "the blob's metadata").decode()}}
+    size = 0
+    # The widest first: then every array begins at a multiple of its item size.
+    for name, array in sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0])):
+        header[name] = {
+            "dtype": _DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [size, size + array.nbytes],
+        }
+        size += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    start = 8 + len(text)
+    data = mmap(-1, start + size)
+    data[:start] = len(text).to_bytes(8, "little") + text
+    body = np.frombuffer(data, np.uint8)[start:]
+    for name, array in tensors.items():
+        begin, end = header[name]["data_offsets"]
+        body[begin:end] = array.reshape(-1).view(np.uint8)
+    return data
 
 
 def decode(data: bytes, name: str) -> Blob:
@@ -56,7 +86,7 @@ def decode(data: bytes, name: str) -> Blob:
     return Blob(tensors, from_json(text.encode(), name))
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | mmap) -> str:
     """64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from mmap import mmap
 from typing import Any
 
 from agents.checkpoints.contract import CheckpointCorrupt, Part, Version
@@ -23,10 +24,10 @@ class StoredPart:
     sha256: str
 
     @classmethod
-    def of(cls, data: bytes) -> StoredPart:
+    def of(cls, data: bytes | mmap) -> StoredPart:
         return cls(len(data), sha256(data))
 
-    def check(self, data: bytes, key: str) -> None:
+    def check(self, data: bytes | mmap, key: str) -> None:
         """Raises: CheckpointCorrupt when these are not the bytes that were published."""
         found = StoredPart.of(data)
         if found != self:

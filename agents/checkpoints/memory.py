@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
+from mmap import mmap
 
 from agents.checkpoints.objects import Objects, StoredObject
 from agents.checkpoints.store import VersionedCheckpoints
@@ -24,7 +25,7 @@ class MemoryObjects(Objects):
         self._lock = threading.Lock()
         self._objects: dict[str, StoredObject] = {}
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | mmap) -> None:
         stored = StoredObject(bytes(data), hashlib.sha256(data).hexdigest())
         with self._lock:
             self._objects[key] = stored

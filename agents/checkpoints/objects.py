@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from mmap import mmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Objects(ABC):
     """
 
     @abstractmethod
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | mmap) -> None:
         """Creates or replaces an object."""
 
     @abstractmethod

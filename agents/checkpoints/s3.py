@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from mmap import mmap
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -69,7 +70,7 @@ class S3Objects(Objects):
         # Without what may stand before an @ in the URL: that would be a password.
         self._server = self._host if server.port is None else f"{self._host}:{server.port}"
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | mmap) -> None:
         kind = "application/json" if key.endswith(".json") else "application/octet-stream"
         with self._plain_errors(f"writing {key}"):
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=kind)

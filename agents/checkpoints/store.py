@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from mmap import mmap
 from typing import Any
 
 from agents.checkpoints.contract import (
@@ -16,9 +17,10 @@ from agents.checkpoints.contract import (
     Part,
     Version,
 )
-from agents.checkpoints.format import decode, encode, sha256
+from agents.checkpoints.format import decode, encode_aside, sha256
 from agents.checkpoints.manifest import PARTS, Manifest, Pointer, StoredPart
 from agents.checkpoints.objects import Objects
+from agents.checkpoints.pointers import Named, Pointers
 
 log = logging.getLogger(__name__)
 
@@ -30,24 +32,50 @@ class VersionedCheckpoints:
     """Implements `CheckpointStore`. Safe to share between threads that read.
 
     Two publishers of one run would take the same number. Each looks for the other just before its manifest and again
-    before the pointer, and gives up with CheckpointConflict; a gap of one request remains, which the learner's lease
-    closes. Parts that got mixed in it fail their checksums; nobody acts with them.
+    before the pointer, and gives up with CheckpointConflict. A gap of one request remains; the pointer of a publisher
+    whose term is over does not count in it (`pointers.py`), and the first version of a term leaves out the number that
+    an upload of the term before may still have.
     """
 
     def __init__(self, objects: Objects, prefix: str = "runs") -> None:
         self._objects = objects
         self._prefix = prefix.strip("/")
-        self._latest: dict[str, tuple[str, Manifest]] = {}
-        """Run -> the pointer's ETag when it was last read, and the manifest it led to."""
+        self._pointers = Pointers(objects, self._prefix)
+        self._latest: dict[str, tuple[str | None, Manifest]] = {}
+        """Run -> what told of news when the pointer was last read, and the manifest it led to."""
+        self._first_number: dict[str, int] = {}
+        """Run -> the least number of a version in the term that was opened here."""
 
-    def publish(self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> Version:
+    def open_term(self, run: str, term: int) -> Version | None:
+        """Ends what publishers of lower terms may do; mends a damaged pointer first, and returns its version."""
+        mended = self.mend(run)
+        newest = self._pointers.newest_term(run)
+        if newest >= term:
+            raise CheckpointConflict(f"term {term} of run {run!r} can not begin: found term {newest} begun already")
+        self._pointers.open(run, term)
+        numbers = self._numbers(run)
+        # An upload of a former learner's may still take the number after the highest that is there now.
+        spare = 1 if newest or numbers else 0
+        self._first_number[run] = max(numbers, default=0) + spare + 1
+        return mended
+
+    def publish(
+        self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any], *, term: int | None = None
+    ) -> Version:
         """Writes the next version: both parts, the manifest, then the pointer."""
         check_run_name(run)
-        encoded: dict[Part, bytes] = {"policy": encode(policy), "learner": encode(learner)}
-        before = self._pointer(run)
-        number = 1 + max(self._numbers(run), default=0)
-        if before is not None:
-            number = max(number, before[1].number + 1)
+        encoded: dict[Part, mmap] = {"policy": encode_aside(policy), "learner": encode_aside(learner)}
+        # Looked at before the term: should that be over soon, its successor leaves out the number that follows.
+        numbers = self._numbers(run)
+        before = self._pointers.read(run)
+        if term is not None and before.term != term:
+            raise CheckpointConflict(
+                f"this publisher's term {term} of run {run!r} is over: found term {before.term}, opened by another "
+                "learner; this one was cut off and replaced, and stops"
+            )
+        number = max(1 + max(numbers, default=0), self._first_number.get(run, 1))
+        if before.pointer is not None:
+            number = max(number, before.pointer.number + 1)
         version = Version(run, number, datetime.now(UTC), dict(metadata))
         manifest = Manifest(version, {part: StoredPart.of(data) for part, data in encoded.items()}).encode()
 
@@ -58,7 +86,7 @@ class VersionedCheckpoints:
             raise _conflict(run, number, f"version {number} appeared")
         self._objects.put(self._manifest_key(run, number), manifest)
         self._refuse_conflict(run, number, before)
-        self._objects.put(self._pointer_key(run), Pointer(number, sha256(manifest)).encode())
+        self._pointers.write(run, Pointer(number, sha256(manifest)), before.term)
         return version
 
     def latest(self, run: str) -> Version | None:
@@ -108,8 +136,8 @@ class VersionedCheckpoints:
         check_run_name(run)
         if last < 0:
             raise ValueError(f"found last={last}, needed 0 or more versions to keep")
-        pointer = self._pointer(run)
-        latest = 0 if pointer is None else pointer[1].number
+        pointer = self._pointers.read(run).pointer
+        latest = 0 if pointer is None else pointer.number
         numbers = self._numbers(run)
         complete = [n for n in numbers if self._objects.etag(self._manifest_key(run, n)) is not None]
         kept = {latest, *keep, *complete[len(complete) - min(last, len(complete)) :]}
@@ -134,12 +162,13 @@ class VersionedCheckpoints:
             return None
         versions = self.versions(run)
         if not versions:
-            self._objects.delete(self._pointer_key(run))
+            self._pointers.delete(run)
             return None
         stored = self._objects.get(self._manifest_key(run, versions[-1].number))
         if stored is None:
             raise CheckpointMissing(f"version {versions[-1].number} of run {run!r} was deleted while it was looked at")
-        self._objects.put(self._pointer_key(run), Pointer(versions[-1].number, sha256(stored.data)).encode())
+        pointer = Pointer(versions[-1].number, sha256(stored.data))
+        self._pointers.write(run, pointer, self._pointers.newest_term(run))
         return versions[-1]
 
     def close(self) -> None:
@@ -148,21 +177,21 @@ class VersionedCheckpoints:
 
     def _latest_manifest(self, run: str) -> Manifest | None:
         cached = self._latest.get(run)
-        if cached is not None and self._objects.etag(self._pointer_key(run)) == cached[0]:
+        if cached is not None and self._pointers.news(run) == cached[0]:
             return cached[1]
-        named = self._pointer(run)
-        while named is not None:
-            etag, pointer = named
-            key = self._manifest_key(run, pointer.number)
+        named = self._pointers.read(run)
+        while named.pointer is not None:
+            key = self._manifest_key(run, named.pointer.number)
             stored = self._objects.get(key)
+            pointer_key = self._pointers.key(run, named.term)
             if stored is not None:
-                manifest = _verified(stored.data, key, pointer, self._pointer_key(run), run)
-                self._latest[run] = etag, manifest
+                manifest = _verified(stored.data, key, named.pointer, pointer_key, run)
+                self._latest[run] = named.news, manifest
                 return manifest
-            named = self._pointer(run)
-            if named is not None and named[0] == etag:
+            number, before, named = named.pointer.number, named, self._pointers.read(run)
+            if named == before:
                 raise CheckpointMissing(
-                    f"{key} is gone, but {self._pointer_key(run)} names version {pointer.number} as the latest; "
+                    f"{key} is gone, but {pointer_key} names version {number} as the latest; "
                     f"likely it was deleted by hand. {self._existing(run)}"
                 )
         return None
@@ -186,16 +215,12 @@ class VersionedCheckpoints:
         manifest.parts[part].check(stored.data, key)
         return version, decode(stored.data, key)
 
-    def _pointer(self, run: str) -> tuple[str, Pointer] | None:
-        """With its ETag."""
-        key = self._pointer_key(run)
-        stored = self._objects.get(key)
-        return None if stored is None else (stored.etag, Pointer.decode(stored.data, key))
-
-    def _refuse_conflict(self, run: str, number: int, before: tuple[str, Pointer] | None) -> None:
-        now = self._pointer(run)
+    def _refuse_conflict(self, run: str, number: int, before: Named) -> None:
+        now = self._pointers.read(run)
+        if now.term != before.term:
+            raise _conflict(run, number, f"term {now.term} was opened")
         if now != before:
-            event = "the pointer was deleted" if now is None else f"version {now[1].number} was published"
+            event = "the pointer was deleted" if now.pointer is None else f"version {now.pointer.number} was published"
             raise _conflict(run, number, event)
 
     def _numbers(self, run: str) -> list[int]:
@@ -207,9 +232,6 @@ class VersionedCheckpoints:
         numbers = self._numbers(run)
         complete = [n for n in numbers if self._objects.etag(self._manifest_key(run, n)) is not None]
         return f"Versions that exist: {', '.join(map(str, complete)) or 'none'}"
-
-    def _pointer_key(self, run: str) -> str:
-        return f"{self._prefix}/{run}/latest.json"
 
     def _manifest_key(self, run: str, number: int) -> str:
         return f"{self._prefix}/{run}/versions/{number:08d}/manifest.json"

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from agents.ddpg.contract import Algorithm, AlgorithmConfig
+from agents.ddpg.d4pg import D4PG, D4PGConfig
 from agents.ddpg.ddpg import DDPG, DDPGConfig
+from agents.ddpg.redq import REDQ, REDQConfig
+from agents.ddpg.simba import Simba, SimbaConfig
 from agents.ddpg.td3 import TD3, TD3Config
+from agents.ddpg.tqc import TQC, TQCConfig
+from agents.plain import from_plain
 
-__all__ = ["DDPG", "TD3", "Algorithm", "AlgorithmConfig", "DDPGConfig", "TD3Config", "build_algorithm"]
+__all__ = ["CONFIGS", "Algorithm", "AlgorithmConfig", "build_algorithm", "build_config"]
 
-CONFIGS: Mapping[str, type[AlgorithmConfig]] = {"ddpg": DDPGConfig, "td3": TD3Config}
+_VARIANTS: Mapping[str, tuple[type[AlgorithmConfig], Callable[..., Algorithm]]] = {
+    "ddpg": (DDPGConfig, DDPG),
+    "td3": (TD3Config, TD3),
+    "d4pg": (D4PGConfig, D4PG),
+    "tqc": (TQCConfig, TQC),
+    "redq": (REDQConfig, REDQ),
+    "simba": (SimbaConfig, Simba),
+}
+CONFIGS: Mapping[str, type[AlgorithmConfig]] = {name: config for name, (config, _) in _VARIANTS.items()}
 
 
 def build_config(name: str, settings: Mapping[str, Any] | None = None) -> AlgorithmConfig:
@@ -28,7 +41,7 @@ def build_config(name: str, settings: Mapping[str, Any] | None = None) -> Algori
     unknown = sorted(set(settings or {}) - set(known))
     if unknown:
         raise ValueError(f"{name} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-    return CONFIGS[name](**(settings or {}))
+    return from_plain(CONFIGS[name], settings or {})
 
 
 def build_algorithm(
@@ -43,14 +56,12 @@ def build_algorithm(
     """A fresh algorithm; the same seed gives the same initial networks and target noise.
 
     Args:
-        name: `ddpg` or `td3`.
+        name: one of `CONFIGS`.
         settings: a configuration, or the settings that differ from the default one.
 
     Raises: ValueError as `build_config`.
     """
     config = settings if isinstance(settings, AlgorithmConfig) else build_config(name, settings)
-    if isinstance(config, DDPGConfig) and name == "ddpg":
-        return DDPG(observation_size, action_size, config, device=device, seed=seed)
-    if isinstance(config, TD3Config) and name == "td3":
-        return TD3(observation_size, action_size, config, device=device, seed=seed)
-    raise ValueError(f"algorithm is {name!r}, its settings are a {type(config).__name__}; needed a matching pair")
+    if name not in _VARIANTS or type(config) is not _VARIANTS[name][0]:
+        raise ValueError(f"algorithm is {name!r}, its settings are a {type(config).__name__}; needed a matching pair")
+    return _VARIANTS[name][1](observation_size, action_size, config, device=device, seed=seed)

@@ -1,15 +1,17 @@
-"""What a learning algorithm promises, and the settings that both variants share."""
+"""What a learning algorithm promises, and the settings that the variants share."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.checkpoints.contract import Blob
+from agents.ddpg.precision import PRECISIONS, Precision
+from agents.ddpg.schedule import Schedule
 from agents.experience import Batch
 from agents.networks import DEFAULT_HIDDEN, Actor
 
@@ -31,14 +33,18 @@ class Algorithm(Protocol):
 
     @property
     def td_error(self) -> NDArray[np.float32]:
-        """(B,) absolute errors of the latest batch, mean over the critics: the new priorities. (0,) before it."""
+        """(B,) absolute errors of the latest batch, mean over the critics: the new priorities. (0,) before it.
+
+        Of distributions too it is the error of the expected return, so that priorities mean the same everywhere.
+        """
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Learns from one batch of normalised observations.
 
-        Metrics, in units of the return: `critic/loss` (squared), `critic/value`, `critic/target`,
-        `critic/td_error`; and after an actor update `actor/value` (of its own actions) and `actor/saturated`
-        (share of actions beyond ±0.99, where the tanh passes almost no gradient).
+        Metrics, in units of the return: `critic/loss` (squared; of quantiles Huber's, of atoms a cross-entropy in
+        nats), `critic/value`, `critic/target`, `critic/td_error`; after an actor update `actor/value` (of its own
+        actions) and `actor/saturated` (share of actions beyond ±0.99, where the tanh passes almost no gradient); of
+        atoms also `critic/at_ends` (share of the targets' probability on the two outermost).
 
         Raises: FloatingPointError for a loss that is not finite; the network it was for is not changed.
         """
@@ -58,14 +64,21 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmConfig:
-    """Settings of both variants."""
+    """Settings of all variants."""
 
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
     """Widths of the hidden layers of actor and critics; empty: linear networks."""
     actor_lr: float = 1e-4
     critic_lr: float = 1e-3
+    lr_schedule: Schedule = field(default_factory=Schedule)
+    """What both rates are multiplied by, as a run goes on; e.g. `{decay = "cosine", decay_updates = 1000000}`."""
+    precision: Precision = "float32"
+    """Of the hidden layers while learning. `bfloat16` is faster on a device that has it. Parameters, last layers,
+    losses and Adam's moments stay float32, and so does what acts."""
     tau: float = 0.001
     """Share by which targets move towards the networks at each target update."""
+    target_copy_updates: int | None = None
+    """Updates after which the targets become copies of the networks, instead of moving by tau. None: they move."""
     gradient_clip: float | None = None
     """Largest norm of a network's gradient; None: not clipped."""
     action_penalty: float = 0.1
@@ -82,6 +95,10 @@ class AlgorithmConfig:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise ValueError(f"{name} is {value}, needed a number between 0 and 1 such as 0.0003")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {self.precision!r}, needed one of {', '.join(PRECISIONS)}")
+        if self.target_copy_updates is not None and self.target_copy_updates < 1:
+            raise ValueError(f"target_copy_updates is {self.target_copy_updates}, needed at least 1, or None for tau")
         if not 0 < self.tau <= 1:
             raise ValueError(f"tau is {self.tau}, needed 0 < tau <= 1; with 0 the targets never learn")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
@@ -90,3 +107,31 @@ class AlgorithmConfig:
             raise ValueError(f"action_penalty is {self.action_penalty}, needed 0 or more; below 0 rewards saturation")
         if self.bins is not None and self.bins < 2:
             raise ValueError(f"bins is {self.bins}, needed at least 2 levels, or None for continuous actions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothedConfig(AlgorithmConfig):
+    """Settings of the variants that descend from TD3."""
+
+    actor_lr: float = 3e-4
+    critic_lr: float = 3e-4
+    tau: float = 0.005
+    policy_delay: int = 2
+    """Critic updates per update of the actor."""
+    target_noise: float = 0.2
+    """Deviation of the noise on target actions, in [-1, 1] action units; 0: none."""
+    noise_clip: float = 0.5
+    """That noise stays in ±noise_clip."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.policy_delay < 1:
+            raise ValueError(f"policy_delay is {self.policy_delay}, needed at least 1 critic update per actor update")
+        if self.target_copy_updates is not None and self.target_copy_updates % self.policy_delay:
+            raise ValueError(
+                f"target_copy_updates is {self.target_copy_updates}, needed a multiple of policy_delay = "
+                f"{self.policy_delay}, after which actor and targets move"
+            )
+        for name in ("target_noise", "noise_clip"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, needed 0 or more")

@@ -1,4 +1,4 @@
-"""The equations of both variants, as pure functions."""
+"""The equations of values and of the actor, as pure functions."""
 
 from __future__ import annotations
 

@@ -1,40 +1,24 @@
-"""Twin delayed DDPG (Fujimoto et al., arXiv 1802.09477)."""
+"""Twin delayed DDPG (Fujimoto et al., arXiv 1802.09477, algorithm 1).
+
+ã = clip(μ'(s') + clip(N(0, σ²), ±c), ±1)
+y = r + d min(Q'₁(s', ã), Q'₂(s', ã))
+both critics minimise mean w (Qᵢ(s, a) - y)²; at every second update the actor climbs mean Q₁(s, μ(s)) and all
+targets follow
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from agents.ddpg.actor_critic import ActorCritic, Rows, as_floats
-from agents.ddpg.binning import binned
-from agents.ddpg.contract import AlgorithmConfig
-from agents.ddpg.losses import smoothed, value_target
-from agents.experience import Batch
+from agents.ddpg.actor_critic import ActorCritic
+from agents.ddpg.contract import SmoothedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TD3Config(AlgorithmConfig):
+class TD3Config(SmoothedConfig):
     """The paper's numbers, with the learning rate of its authors' code."""
-
-    actor_lr: float = 3e-4
-    critic_lr: float = 3e-4
-    tau: float = 0.005
-    policy_delay: int = 2
-    """Critic updates per update of the actor and of the targets."""
-    target_noise: float = 0.2
-    """Deviation of the noise on target actions, in [-1, 1] action units; 0: none."""
-    noise_clip: float = 0.5
-    """That noise stays in ±noise_clip."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.policy_delay < 1:
-            raise ValueError(f"policy_delay is {self.policy_delay}, needed at least 1 critic update per actor update")
-        for name in ("target_noise", "noise_clip"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, needed 0 or more")
 
 
 class TD3(ActorCritic):
@@ -53,21 +37,3 @@ class TD3(ActorCritic):
     ) -> None:
         self.config = config or TD3Config()
         super().__init__(observation_size, action_size, self.config, critics=2, device=device, seed=seed)
-
-    def update(self, batch: Batch) -> dict[str, float]:
-        rows = Rows.of(batch, self.device)
-        metrics = self._fit_critics(rows, self._target(rows))
-        if (self.updates + 1) % self.config.policy_delay == 0:
-            metrics |= self._improve_actor(rows.observation)
-            self._follow()
-        self.updates += 1
-        return as_floats(metrics)
-
-    @torch.no_grad()
-    def _target(self, rows: Rows) -> Tensor:
-        """(B,) r + discount min_i Q'_i(s', mu'(s') + clipped noise)"""
-        action = self._actor.target(rows.next_observation)
-        noise = self.config.target_noise * torch.randn(action.shape, generator=self.generator)
-        action = binned(smoothed(action, noise.to(self.device), self.config.noise_clip), self._bins)
-        values = self._critics.target(rows.next_observation, action)
-        return value_target(rows.reward, rows.discount, values.amin(dim=0))

@@ -6,31 +6,46 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.networks import array_of, arrays_of, load_arrays
+from agents.ddpg.adam import Adam
+from agents.ddpg.contract import AlgorithmConfig
+from agents.ddpg.precision import use_precision
+from agents.networks import arrays_of, load_arrays
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 class Trained(Generic[Network]):
-    """`network` learns by Adam; `target` follows it."""
+    """`network` learns by Adam, with decoupled weight decay if any; `target` follows it."""
 
     def __init__(
-        self, name: str, network: Network, *, lr: float, gradient_clip: float | None, device: torch.device
+        self,
+        name: str,
+        network: Network,
+        config: AlgorithmConfig,
+        *,
+        lr: float,
+        device: torch.device,
+        weight_decay: float = 0.0,
     ) -> None:
-        self.name, self.gradient_clip = name, gradient_clip
+        """Raises: ValueError when the device does not have the configured precision."""
+        self.name, self.gradient_clip = name, config.gradient_clip
+        self._lr, self._schedule = lr, config.lr_schedule
         self.network = network.to(device)
+        use_precision(self.network, config.precision, device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self._parameters: list[Tensor] = list(self.network.parameters())
         self._following: list[Tensor] = list(self.target.parameters())
-        self._adam = torch.optim.Adam(self._parameters, lr=lr, fused=True)
+        self._adam = Adam(self._parameters, weight_decay=weight_decay)
 
-    def step(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor, updates: int) -> None:
         """One Adam step down the loss's gradient; other networks in the loss are left alone.
+
+        Args:
+            updates: of the run before this one; the schedule goes by them.
 
         Raises: FloatingPointError when the loss is not finite; nothing is changed then.
         """
@@ -39,11 +54,12 @@ class Trained(Generic[Network]):
                 f"the {self.name} loss is {loss.item()}, needed a finite number; a non-finite number in the batch, "
                 "or training diverged: lower the learning rate or go back to an earlier checkpoint"
             )
-        self._adam.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         torch.autograd.backward(loss, inputs=self._parameters)
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.gradient_clip)
-        self._adam.step()
+        self._adam.step(self._lr * self._schedule.factor(updates))
 
     @torch.no_grad()
     def follow(self, tau: float) -> None:
@@ -53,29 +69,10 @@ class Trained(Generic[Network]):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Network, target, Adam's moments and step counts, as arrays under `name/`."""
         arrays = arrays_of(self.network, f"{self.name}/network") | arrays_of(self.target, f"{self.name}/target")
-        steps = np.zeros(len(self._parameters), dtype=np.float32)
-        for index, parameter in enumerate(self._parameters):
-            # Adam has no moments before its first step; zeros are what it then starts from.
-            moments = self._adam.state.get(parameter, {})
-            steps[index] = float(moments.get("step", 0.0))
-            for moment in ("exp_avg", "exp_avg_sq"):
-                arrays[f"{self.name}/adam/{index}/{moment}"] = array_of(
-                    moments.get(moment, torch.zeros_like(parameter))
-                )
-        arrays[f"{self.name}/adam/steps"] = steps
-        return arrays
+        return arrays | self._adam.arrays(f"{self.name}/adam")
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Takes over what `arrays` gave. Raises: ValueError when sizes differ."""
         load_arrays(self.network, arrays, f"{self.name}/network")
         load_arrays(self.target, arrays, f"{self.name}/target")
-        steps = arrays[f"{self.name}/adam/steps"]
-        moments = {
-            index: {
-                "step": torch.tensor(float(steps[index])),
-                "exp_avg": torch.tensor(arrays[f"{self.name}/adam/{index}/exp_avg"]),
-                "exp_avg_sq": torch.tensor(arrays[f"{self.name}/adam/{index}/exp_avg_sq"]),
-            }
-            for index in range(len(self._parameters))
-        }
-        self._adam.load_state_dict({"state": moments, "param_groups": self._adam.state_dict()["param_groups"]})
+        self._adam.load(arrays, f"{self.name}/adam")

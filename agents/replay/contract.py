@@ -153,8 +153,12 @@ class Replay(Protocol):
     def close_abandoned(self, run: str) -> Sequence[Episode]:
         """Marks as `aborted` every episode that has timesteps but no document. Only when no worker runs."""
 
-    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> bool:
-        """Takes or renews the right to train `run`; False while another holder's lease is alive."""
+    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> int:
+        """Takes or renews the right to train `run`; 0 while another holder's lease is alive.
+
+        Else the lease's term: a higher one each time that it is taken, the same when it is renewed. It is the server's
+        time of the taking, in milliseconds since 1970, so that terms go on rising in another database.
+        """
 
     def release_lease(self, run: str, holder: str) -> None: ...
 

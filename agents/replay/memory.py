@@ -37,6 +37,8 @@ class MemoryReplay(Log):
         self._refused: list[Document] = []
         self._leases: dict[str, tuple[str, float]] = {}
         """Run -> holder, and when its lease expires on the monotonic clock."""
+        self._terms: dict[str, int] = {}
+        """Run -> its newest."""
 
     def insert_run(self, document: Document) -> bool:
         with self._lock:
@@ -150,13 +152,15 @@ class MemoryReplay(Log):
                 aborted=sum(document["ended"] == ABORTED for document in episodes),
             )
 
-    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> bool:
+    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> int:
         with self._lock:
             self.run(run)
             if self.lease_holder(run) not in (None, holder):
-                return False
+                return 0
+            if run not in self._leases or self._leases[run][0] != holder:
+                self._terms[run] = max(self._terms.get(run, 0) + 1, int(1000 * time.time()))
             self._leases[run] = holder, time.monotonic() + seconds
-            return True
+            return self._terms[run]
 
     def release_lease(self, run: str, holder: str) -> None:
         with self._lock:

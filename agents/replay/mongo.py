@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure
@@ -226,7 +226,7 @@ class MongoReplay(Log):
 
     # The learner's lease, by the server's clock: those of two machines may differ.
 
-    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> bool:
+    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> int:
         self.run(run)
         free = [
             {"learner": None},
@@ -234,9 +234,16 @@ class MongoReplay(Log):
             {"$expr": {"$lte": ["$learner.expires", "$$NOW"]}},
         ]
         expires = {"$add": ["$$NOW", round(seconds * 1000)]}
-        change = [{"$set": {"learner": {"holder": {"$literal": holder}, "expires": expires}}}]
-        taken = self._patiently(lambda: self._runs.find_one_and_update({"_id": run, "$or": free}, change))
-        return taken is not None
+        term = {"$ifNull": ["$learner_term", {"$toLong": 0}]}
+        following = {"$max": [{"$add": [term, 1]}, {"$toLong": "$$NOW"}]}
+        renewed = {"$eq": [{"$ifNull": ["$learner.holder", None]}, {"$literal": holder}]}
+        change: list[dict[str, Any]] = [
+            {"$set": {"learner_term": {"$cond": [renewed, term, following]}}},
+            {"$set": {"learner": {"holder": {"$literal": holder}, "expires": expires}}},
+        ]
+        query, after = {"_id": run, "$or": free}, ReturnDocument.AFTER
+        taken = self._patiently(lambda: self._runs.find_one_and_update(query, change, return_document=after))
+        return 0 if taken is None else int(taken["learner_term"])
 
     def release_lease(self, run: str, holder: str) -> None:
         query = {"_id": run, "learner.holder": holder}

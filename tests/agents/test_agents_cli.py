@@ -27,7 +27,7 @@ from tests.contracts.replay_samples import sample_run
 from tests.runs import explore, open_run, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("create", "rollout", "explore", "learn", "evaluate", "resimulate")
+COMMANDS = ("create", "rollout", "explore", "learn", "evaluate", "find-lr", "resimulate")
 
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +87,7 @@ def test_every_command_has_help_and_needs_a_run(command: str, capsys: pytest.Cap
 
 def test_the_help_names_every_command() -> None:
     text = _parser().format_help()
-    for command in COMMANDS:
+    for command in (*COMMANDS, "export-policy"):
         assert command in text
 
 

@@ -24,7 +24,7 @@ from agents.analysis import (
 )
 from agents.build import contract_of, describe_run
 from agents.config import RunConfig
-from agents.exploration import NoExploration
+from agents.exploration.none import NoExploration
 from agents.policy import RandomPolicy
 from agents.replay.columns import EpisodeTimesteps
 from agents.replay.contract import EpisodeWriter

@@ -41,6 +41,9 @@ CHANGED: dict[str, Any] = {
         "sigma_max": 0.2,
         "noise_free_share": 0.0,
         "theta_per_s": 2.0,
+        "beta": 0.5,
+        "resample_decisions": 8,
+        "correlated_share": 1.0,
     },
     "replay": {
         "explore_timesteps": 10,
@@ -204,6 +207,12 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
         ("learner.seed=-1", "seed=-1 must be a whole number from 0"),
         ("exploration.kind=loud", "exploration kind|exploration.kind"),
         ("exploration.sigma_min=0", "sigma_min"),
+        ("exploration.beta=3", r"beta is 3.0, needed 0\.\.2"),
+        ("exploration.resample_decisions=0", "resample_decisions is 0"),
+        ("exploration.correlated_share=-1", "correlated_share is -1.0"),
+        ('algorithm.settings={"lr_schedule": {"decay": "cosine"}}', "a cosine decay needs at least 1"),
+        ('algorithm.settings={"lr_schedule": {"warmup": 3}}', "no setting 'settings.lr_schedule.warmup'"),
+        ('algorithm.settings={"precision": "half"}', "settings.precision is 'half', it must be"),
         ("exploration.noise_free_share=2", "noise_free_share"),
     ],
 )

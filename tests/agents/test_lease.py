@@ -41,7 +41,7 @@ class Wire:
         self.delay: Callable[[], object] = lambda: None
         """Of an answer."""
 
-    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> bool:
+    def acquire_lease(self, run: str, holder: str, *, seconds: float) -> int:
         if self.failure is not None:
             raise self.failure
         self.renewals += 1
@@ -213,6 +213,23 @@ def test_a_learner_that_is_cut_off_stops_publishing_before_anyone_else_may_begin
     assert wire.lease_holder("run") == "a:1"
     lease.check()
     lease.release()
+
+
+def test_a_learner_that_slept_through_another_one_has_lost_the_run(clock: Clock, wire: Wire, pause: Pause) -> None:
+    """It wakes up when the other has ended: the run is free, and what it knows is old."""
+    lease = Lease(wire, "run", "a:1", seconds=9.0)
+    lease.take()
+    pause.begins()
+    clock.sleep(20.0)
+    assert wire.acquire_lease("run", "b:2", seconds=9.0) > lease.term
+    wire._replay.release_lease("run", "b:2")
+    pause._over.release()
+    until(lambda: fails(lease))
+    assert not lease.valid()
+    with pytest.raises(LeaseLost, match="taken over by another, which has ended; this learner stops"):
+        lease.check()
+    lease.release()
+    assert wire.lease_holder("run") is None
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")

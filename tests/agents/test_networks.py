@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import FINAL_BOUND, Actor, Critics, arrays_of, load_arrays
+from agents.networks import FINAL_BOUND, Actor, Critics, Mlp, ResidualBlock, ResidualMlp, arrays_of, load_arrays
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -32,6 +32,7 @@ def test_first_actions_and_values_are_near_zero() -> None:
 def test_initial_weights_fill_the_stated_bounds() -> None:
     actor = Actor(100, 19, generator=generator())
     bounds = [100**-0.5, 400**-0.5, FINAL_BOUND]
+    assert isinstance(actor.body, Mlp)
     layers = [*actor.body.hidden, actor.body.final]
 
     for layer, bound in zip(layers, bounds, strict=True):
@@ -112,3 +113,54 @@ def test_arrays_that_do_not_fit_are_refused_before_anything_changes(damage: str)
         load_arrays(actor, arrays, "actor")
     after = arrays_of(actor, "actor")
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_residual_block_adds_to_what_it_gets() -> None:
+    block = ResidualBlock(2, generator())
+    with torch.no_grad():
+        block.up.weight.copy_(torch.eye(8)[:, :2])  # the first two of eight numbers inside are the normalised ones
+        block.up.bias.zero_()
+        block.down.weight.copy_(10 * torch.eye(8)[:2])
+        block.down.bias.copy_(torch.tensor([0.0, 1.0]))
+
+    # (1, 5) has mean 3 and deviation 2, so it is normalised to (-1, 1); the ReLU takes the first away.
+    assert torch.allclose(block(torch.tensor([[1.0, 5.0]])), torch.tensor([[1.0, 5.0 + 10 + 1]]), atol=1e-4)
+
+
+def test_last_layer_of_a_residual_network_sees_one_size_however_large_the_observation() -> None:
+    actor = Actor(6, 3, (16, 16), network="residual", generator=generator())
+    observation = torch.randn(32, 6, generator=generator())
+
+    for scale in (1.0, 1e4):
+        size = actor.body.features(scale * observation).square().mean(dim=1)
+        assert torch.allclose(size, torch.ones(32), atol=1e-2)
+
+
+def test_first_actions_of_a_residual_actor_are_near_zero_and_within_range() -> None:
+    actor = Actor(6, 3, (16, 16), network="residual", generator=generator())
+
+    assert 0 < actor(torch.randn(64, 6, generator=generator())).abs().max() < 0.1
+    assert isinstance(actor.body, ResidualMlp)
+    assert len(actor.body.blocks) == 2
+
+
+@pytest.mark.parametrize("hidden", [(8, 9), ()])
+def test_residual_network_of_different_widths_is_refused(hidden: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="needed the same width for every residual block"):
+        Actor(3, 2, hidden, network="residual")
+
+
+def test_unknown_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="the network is 'transformer', needed one of mlp, residual"):
+        Actor(3, 2, (4,), network="transformer")
+
+
+@pytest.mark.parametrize("network", ["mlp", "residual"])
+def test_critics_with_several_outputs_give_all_of_them(network: str) -> None:
+    critics = Critics(5, 2, (8,), count=3, outputs=4, network=network, generator=generator())
+    observation, action = torch.randn(7, 5, generator=generator()), torch.randn(7, 2, generator=generator())
+    outputs = critics(observation, action)
+
+    assert outputs.shape == (3, 7, 4)
+    assert torch.equal(critics.first(observation, action), outputs[0])
+    assert torch.equal(critics.some([2, 0], observation, action), outputs[[2, 0]])

@@ -11,7 +11,7 @@ import pytest
 from agents.actor import EpisodePlan, play
 from agents.build import contract_of
 from agents.config import RunConfig
-from agents.exploration import NoExploration
+from agents.exploration.none import NoExploration
 from agents.new_run import NewRun, add_options
 from agents.plain import ConfigError
 from agents.policy import RandomPolicy

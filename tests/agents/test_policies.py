@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import numpy as np
@@ -103,10 +104,28 @@ def test_the_newest_version_acts_and_each_change_is_noted_once(acting: Acting) -
     assert policy.version == 3
     assert acting.policies.latest() is acting.policies.latest() is policy
     np.testing.assert_allclose(policy(NOTHING), np.tanh([-2.0, -2.0]), rtol=1e-6)
+    ages_s = [details.pop("age_s") for _, details in acting.notes]
     assert acting.notes == [
         ("policy_refreshed", {"version": 1, "before": 0}),
         ("policy_refreshed", {"version": 3, "before": 1}),
     ]
+    assert all(0.0 <= age_s < 120.0 for age_s in ages_s)
+
+
+def test_a_change_of_policy_tells_how_long_ago_it_was_published(
+    acting: Acting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting.publish()
+    published = acting.store.versions("run")[0].published
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return published + timedelta(seconds=2.5)
+
+    monkeypatch.setattr("agents.policies.datetime", Later)
+    acting.policies.latest()
+    assert acting.notes == [("policy_refreshed", {"version": 1, "before": 0, "age_s": 2.5})]
 
 
 def test_nothing_is_downloaded_while_nothing_is_new(acting: Acting) -> None:
@@ -143,7 +162,7 @@ def test_a_policy_made_for_elsewhere_is_refused_once_and_the_last_good_one_acts_
     assert words in details["reason"]
     acting.publish()
     assert acting.policies.latest().version == 3
-    assert acting.notes[-1] == ("policy_refreshed", {"version": 3, "before": 1})
+    assert acting.kinds()[-1] == ("policy_refreshed", 3)
 
 
 def test_each_refused_version_is_noted(acting: Acting) -> None:

@@ -218,3 +218,36 @@ def test_random_policy_is_version_0_and_uniform() -> None:
     assert actions.var() == pytest.approx(1 / 3, rel=0.03)
     with pytest.raises(PolicyMismatch, match="task"):
         policy.check(dataclasses.replace(CONTRACT, task="round1"))
+
+
+def residual_policy() -> Policy:
+    actor = Actor(12, 3, (16, 16), network="residual", generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        actor.body.final.weight.mul_(300)
+    return Policy(actor, Normaliser.identity(12), CONTRACT, version=3)
+
+
+def test_policy_of_another_network_survives_its_blob_bit_for_bit() -> None:
+    policy = residual_policy()
+    other = Policy.from_blob(through_json(policy.to_blob()), version=8)
+
+    for row in observations():
+        np.testing.assert_array_equal(policy(row), other(row))
+
+
+def test_blob_from_before_networks_had_names_still_acts() -> None:
+    policy, _ = make_policy()
+    blob = policy.to_blob()
+    old = Blob(blob.tensors, {name: value for name, value in blob.metadata.items() if name != "network"})
+
+    for row in observations():
+        np.testing.assert_array_equal(policy(row), Policy.from_blob(through_json(old), version=8)(row))
+
+
+def test_blob_of_an_unknown_or_another_network_is_refused() -> None:
+    blob = residual_policy().to_blob()
+
+    with pytest.raises(ValueError, match="the network is 'transformer', needed one of mlp, residual"):
+        Policy.from_blob(Blob(blob.tensors, {**blob.metadata, "network": "transformer"}), version=1)
+    with pytest.raises(ValueError, match=r"actor/body\.hidden\.0\.weight is missing"):
+        Policy.from_blob(Blob(blob.tensors, {**blob.metadata, "network": "mlp"}), version=1)

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.checkpoints.contract import Blob, CheckpointConflict, CheckpointStoreUnavailable, Version
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.publishing import Publisher
 from tests.clock import Clock
-from tests.contracts.checkpoint_samples import learner_blob, policy_blob
+from tests.contracts.checkpoint_samples import policy_blob
 
 
 class Slow(MemoryCheckpoints):
@@ -26,12 +27,14 @@ class Slow(MemoryCheckpoints):
         self.begun = threading.Event()
         self.failure: Exception | None = None
 
-    def publish(self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any]) -> Version:
+    def publish(
+        self, run: str, policy: Blob, learner: Blob, metadata: Mapping[str, Any], *, term: int | None = None
+    ) -> Version:
         self.begun.set()
         assert self.go.wait(60)
         if self.failure is not None:
             raise self.failure
-        return super().publish(run, policy, learner, metadata)
+        return super().publish(run, policy, learner, metadata, term=term)
 
 
 @pytest.fixture
@@ -66,7 +69,12 @@ def make(store: Slow) -> Iterator[Callable[..., Publisher]]:
 
 
 def publish(publisher: Publisher, updates: int) -> None:
-    publisher.publish(policy_blob(updates), learner_blob(updates), {"updates": updates})
+    publisher.publish(lambda: blobs(updates), {"updates": updates})
+
+
+def blobs(number: int) -> tuple[Blob, Blob]:
+    """Both parts, of finite numbers."""
+    return policy_blob(number), Blob({"weight": np.full(3, float(number))}, {"updates": number})
 
 
 def numbers(store: MemoryCheckpoints) -> list[int]:
@@ -121,7 +129,7 @@ def test_what_is_published_is_what_was_handed_over(make: Callable[..., Publisher
     publisher = make()
     store.go.clear()
     metadata = {"updates": 3, "metrics": {"loss": 1.0}}
-    publisher.publish(policy_blob(3), learner_blob(3), metadata)
+    publisher.publish(lambda: blobs(3), metadata)
     metadata["updates"] = 4
     store.go.set()
     publisher.close()
@@ -204,7 +212,48 @@ def test_every_new_version_is_told(store: Slow) -> None:
     assert told == [1, 2]
 
 
-def told(store: Slow, *, holder: str, after: int) -> Publisher:
+def test_numbers_that_are_not_finite_are_never_published(make: Callable[..., Publisher], store: Slow) -> None:
+    publisher = make(every_updates=1)
+    publish(publisher, 1)
+    publisher.wait()
+    bad = Blob({"critic/weight": np.array([1.0, np.inf]), "steps": np.array([2])}, {"updates": 2})
+    publisher.publish(lambda: (policy_blob(2), bad), {"updates": 2})
+    with pytest.raises(FloatingPointError, match="1 arrays of the learner are not finite, the first is critic/weight"):
+        publisher.wait()
+    assert numbers(store) == [1]
+    publish(publisher, 3)
+    publisher.close()
+    assert numbers(store) == [1, 2], "a failure is told once, and the learner that went back publishes again"
+
+
+def test_only_the_copies_make_the_learner_stand_still(
+    make: Callable[..., Publisher], store: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("agents.publishing.time", clock)
+    publisher = make(every_s=10.0)
+    store.go.clear()
+
+    def copies(seconds: float) -> Callable[[], tuple[Blob, Blob]]:
+        def take() -> tuple[Blob, Blob]:
+            clock.sleep(seconds)
+            return blobs(1)
+
+        return take
+
+    publisher.publish(copies(0.25), {"updates": 1})
+    assert (publisher.blocked_ms, publisher.longest_blocked_ms) == (250.0, 250.0)
+    assert store.begun.wait(60)
+    clock.sleep(60.0)
+    assert not publisher.due(1_000), "the upload hangs; the learner does not"
+    store.go.set()
+    publisher.wait()
+    publisher.publish(copies(0.125), {"updates": 2})
+    publisher.close()
+    assert (publisher.blocked_ms, publisher.longest_blocked_ms) == (125.0, 250.0)
+
+
+def told(store: Slow, *, holder: str, term: int) -> Publisher:
     return Publisher(
         store,
         "run",
@@ -214,29 +263,34 @@ def told(store: Slow, *, holder: str, after: int) -> Publisher:
         protected=list,
         published=lambda version: None,
         holder=holder,
-        after=after,
+        term=term,
     )
 
 
 def test_a_learner_that_was_replaced_meanwhile_never_overtakes_the_newer_one(store: Slow) -> None:
-    cut_off, heir = told(store, holder="first", after=0), told(store, holder="second", after=1)
-    cut_off.publish(policy_blob(1), learner_blob(1), {"updates": 1})
+    store.open_term("run", 1)
+    cut_off = told(store, holder="first", term=1)
+    publish(cut_off, 1)
     cut_off.wait()
-    heir.publish(policy_blob(2), learner_blob(2), {"updates": 2})
-    heir.close()
-
-    cut_off.publish(policy_blob(3), learner_blob(3), {"updates": 3})
-    with pytest.raises(CheckpointConflict, match="version 2 of run 'run' was published by second, this learner"):
+    store.open_term("run", 2)
+    publish(cut_off, 2)
+    with pytest.raises(CheckpointConflict, match="term 1 of run 'run' is over: found term 2, opened by another"):
         cut_off.close()
+    assert numbers(store) == [1]
+
+    heir = told(store, holder="second", term=2)
+    publish(heir, 3)
+    heir.close()
     newest = store.latest("run")
     assert newest is not None
-    assert (newest.number, newest.metadata["learner"]) == (2, "second")
+    assert (newest.metadata["learner"], newest.metadata["updates"]) == ("second", 3)
 
 
 def test_own_version_whose_answer_was_lost_is_no_conflict(store: Slow) -> None:
-    publisher = told(store, holder="first", after=0)
-    store.publish("run", policy_blob(1), learner_blob(1), {"learner": "first"})
-    publisher.publish(policy_blob(2), learner_blob(2), {"updates": 2})
+    store.open_term("run", 5)
+    publisher = told(store, holder="first", term=5)
+    store.publish("run", *blobs(1), {"learner": "first"}, term=5)
+    publish(publisher, 2)
     publisher.close()
     newest = store.latest("run")
     assert newest is not None

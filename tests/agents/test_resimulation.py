@@ -19,7 +19,8 @@ from agents.actor import EpisodePlan, play
 from agents.build import build_environment, contract_of, create_run
 from agents.config import RunConfig
 from agents.divergence import as_document, as_text, left_out_text, row, summary
-from agents.exploration import NoExploration, UniformActions
+from agents.exploration.none import NoExploration
+from agents.exploration.uniform import UniformActions
 from agents.policy import RandomPolicy
 from agents.replay.contract import Replay
 from agents.replay.ids import timestep_id

@@ -18,7 +18,7 @@ from agents.checkpoints.contract import Blob
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.config import RunConfig
 from agents.evaluator import BASELINES, EVALUATED, Stopped, describe, known_baselines, score
-from agents.exploration import NoExploration
+from agents.exploration.none import NoExploration
 from agents.memory import build_mirror
 from agents.policy import Policy, PolicyMismatch, RandomPolicy
 from agents.replay.memory import MemoryReplay

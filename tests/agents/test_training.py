@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from pymongo import MongoClient
 
-from agents.checkpoints.contract import Blob, CheckpointCorrupt, Version
+from agents.checkpoints.contract import CheckpointCorrupt, Version
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
@@ -213,30 +213,6 @@ class Followed(MemoryReplay):
 @pytest.fixture
 def replay() -> Followed:
     return Followed()
-
-
-def poisoned(run: Run, replay: Replay, config: RunConfig, store: MemoryCheckpoints) -> Blob:
-    """The learner's part of a checkpoint whose critic answers with infinities from the first update on."""
-    learner = fresh_learner(config, run)
-    learner.mirror.follow(replay, RUN)
-    learner.learn()
-    blob = learner.state()
-    name = next(name for name in blob.tensors if name.startswith("critic") and name.endswith("final.bias"))
-    return Blob({**blob.tensors, name: np.full_like(blob.tensors[name], np.inf)}, blob.metadata)
-
-
-def test_a_diverged_learner_says_so_and_publishes_nothing(replay: MemoryReplay, tmp_path: Path) -> None:
-    config, store = small_config(), MemoryCheckpoints()
-    run = open_run(replay, config)
-    explore(replay, config, run, 400)
-    good = fresh_learner(config, run)
-    store.publish(RUN, good.policy(), poisoned(run, replay, config, store), {"updates": 1})
-    with pytest.raises(FloatingPointError):
-        train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: False)
-    (event,) = replay.events(RUN, "diverged")
-    assert event["details"]["reason"]
-    assert [version.number for version in store.versions(RUN)] == [1]
-    assert replay.lease_holder(RUN) is None
 
 
 def test_a_failed_upload_ends_the_learner_and_frees_the_run(replay: MemoryReplay, tmp_path: Path) -> None:

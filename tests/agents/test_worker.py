@@ -20,6 +20,7 @@ from agents.build import create_run
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
+from agents.exploration.pink import PinkNoise
 from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
@@ -79,7 +80,7 @@ def plans(run: Run, config: RunConfig, writer: int, count: int, version: int = 1
 
 
 def noise(plan: EpisodePlan) -> tuple[Any, ...]:
-    plan.exploration.reset()
+    plan.exploration.reset(lambda observation: observation)
     return tuple(plan.exploration(np.zeros(4, np.float32)).tolist())
 
 
@@ -136,6 +137,16 @@ def test_noise_is_correlated_over_the_time_between_decisions(replay: MemoryRepla
     found = [described["dt_s"] for described in noisy if "dt_s" in described]
     assert len(found) > 5
     np.testing.assert_allclose(found, dt_s)
+
+
+def test_pink_noise_is_drawn_for_the_episode_s_decisions(replay: MemoryReplay) -> None:
+    plain = small_config().plain()
+    plain["environment"] |= {"frame_skip": [1, 5], "max_steps": 100}
+    plain["exploration"] |= {"kind": "pink", "noise_free_share": 0.0}
+    config = RunConfig.of(plain)
+    (plan,) = plans(open_run(replay, config), config, 1, 1)
+    assert isinstance(plan.exploration, PinkNoise)
+    assert plan.exploration.decisions == 34
 
 
 def rollouts(

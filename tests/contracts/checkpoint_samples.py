@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from mmap import mmap
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Watched(Objects):
         self.operations: list[tuple[str, str]] = []
         """Name of the operation and the key's last part, e.g. `("put", "latest.json")`."""
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | mmap) -> None:
         self._note("put", key)
         self._objects.put(key, data)
 

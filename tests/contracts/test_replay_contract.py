@@ -625,6 +625,22 @@ def test_a_lease_runs_out(replay: Log) -> None:
     assert replay.lease_holder("run") == "second"
 
 
+def test_every_taking_of_the_lease_has_a_higher_term_and_renewals_keep_it(replay: Log) -> None:
+    began_ms = 1000 * time.time()
+    first = replay.acquire_lease("run", "first", seconds=30)
+    assert abs(first - began_ms) < 600_000, "so that terms go on rising in another database"
+    assert replay.acquire_lease("run", "first", seconds=0.3) == first
+    assert replay.acquire_lease("run", "second", seconds=30) == 0
+    time.sleep(0.4)
+    assert replay.acquire_lease("run", "first", seconds=30) == first, "run out, but nobody else had it"
+    replay.release_lease("run", "first")
+    terms = [first]
+    for holder in ("second", "first", "second"):
+        terms.append(replay.acquire_lease("run", holder, seconds=30))
+        replay.release_lease("run", holder)
+    assert terms == sorted(set(terms)), "even within one millisecond"
+
+
 def test_of_many_learners_at_once_one_gets_the_lease(replay: Log) -> None:
     won: list[str] = []
 

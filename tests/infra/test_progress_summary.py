@@ -30,7 +30,7 @@ from agents.scoring import Scorer
 from agents.training import train_run
 from infra.fleet.local import LocalFleet, ProcessSpec
 from infra.live import View, one_line, totals
-from infra.progress import Observer, Snapshot, evaluation_facts
+from infra.progress import Observer, Snapshot, evaluation_facts, first_use_s
 from infra.summary import Before, as_text, look_before, newest_version, save, summarise
 from tests.clock import Clock
 from tests.contracts.checkpoint_samples import learner_blob, policy_blob
@@ -362,3 +362,33 @@ def test_a_damaged_pointer_does_not_hide_the_newest_version() -> None:
     version = store.publish("run", policy_blob(1), learner_blob(1), {"updates": 1})
     objects.put("runs/run/latest.json", b"junk")
     assert newest_version(store, "run") == version
+
+
+def test_the_time_to_first_use_is_the_median_of_changes_of_policy(replay: MemoryReplay) -> None:
+    assert first_use_s(replay, RUN) is None
+    replay.event(RUN, "w0", "policy_refreshed", version=9, before=0, age_s=5_000.0)
+    assert first_use_s(replay, RUN) is None, "a worker that starts takes what is there, however old"
+    for worker, age_s in (("w0", 0.2), ("w1", 9.0), ("w1", 0.4)):
+        replay.event(RUN, worker, "policy_refreshed", version=10, before=9, age_s=age_s)
+    assert first_use_s(replay, RUN) == 0.4
+
+
+def test_the_text_tells_how_fresh_policies_and_samples_are(
+    replay: MemoryReplay, fleet: LocalFleet, tmp_path: Path
+) -> None:
+    store = MemoryCheckpoints()
+    fleet.start(ProcessSpec("learner", ("-c", "pass")))
+    metrics = {"sample/age_versions_p50": 3.0, "sample/age_versions_p95": 17.0, "critic/loss": 1.0}
+    quiet_telemetry(tmp_path, "learner").status(publish_longest_blocked_ms=12.4, metrics=metrics)
+    replay.event(RUN, "w0", "policy_refreshed", version=2, before=1, age_s=0.34)
+    replay.event(RUN, "learner", "rolled_back", version=1, updates=5, reason="diverged")
+    found = summarise(RUN, replay, store, tmp_path, fleet, look_before(RUN, replay, store), 1.0)
+    assert found["sampled"] == {"sample/age_versions_p50": 3.0, "sample/age_versions_p95": 17.0}
+    text = as_text(found)
+    for words in (
+        "stood still for 12 ms at most",
+        "used 0.34 s after (median)",
+        "sampled 3 versions old (95th percentile 17)",
+        "rollbacks 1",
+    ):
+        assert words in text

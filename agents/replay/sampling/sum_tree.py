@@ -29,8 +29,8 @@ class SumTree:
         """Sum of all leaves."""
         return float(self._levels[-1].sum())
 
-    def values(self, leaf: Integers) -> Floats:
-        """(B,) of leaves."""
+    def values(self, leaf: Integers | slice) -> Floats:
+        """(B,) of leaves; of a stretch of them not a copy."""
         values: Floats = self._levels[0][leaf]
         return values
 

@@ -1,0 +1,1 @@
+"""How fast the learner learns: whole updates, sampling included, beside other implementations of TD3."""

@@ -1,0 +1,1 @@
+"""Other implementations of TD3, each with its own replay buffer."""
