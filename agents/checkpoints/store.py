@@ -176,8 +176,10 @@ class VersionedCheckpoints:
         self._objects.close()
 
     def _latest_manifest(self, run: str) -> Manifest | None:
-        cached = self._latest.get(run)
-        if cached is not None and self._pointers.news(run) == cached[0]:
+        cached, news = self._latest.get(run), self._pointers.news(run)
+        if news is None:
+            return None
+        if cached is not None and news == cached[0]:
             return cached[1]
         named = self._pointers.read(run)
         while named.pointer is not None:

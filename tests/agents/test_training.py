@@ -309,7 +309,8 @@ def test_a_learner_waits_until_its_memory_holds_something_of_a_log_that_is_longe
         return {}
 
     monkeypatch.setattr(learner, "learn", learn)
-    still: Any = SimpleNamespace(check=lambda: None, valid=lambda: True)
+    blocked = {"blocked_ms": 0.0, "longest_blocked_ms": 0.0}
+    still: Any = SimpleNamespace(check=lambda: None, valid=lambda: True, **blocked)
     turns = itertools.count()
 
     def stop() -> bool:

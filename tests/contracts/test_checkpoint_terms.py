@@ -155,6 +155,18 @@ def test_a_reader_polls_with_one_request_in_a_term_too(objects: Objects) -> None
     assert watched.operations == [("etag", "latest.json")]
 
 
+def test_a_reader_that_waits_for_the_first_version_looks_at_nothing_that_is_being_written(objects: Objects) -> None:
+    """A server may refuse to read what it is just replacing."""
+    store = VersionedCheckpoints(objects)
+    store.open_term(RUN, 1)
+    watched = Watched(objects)
+    reader = VersionedCheckpoints(watched)
+    assert reader.latest(RUN) is None
+    assert watched.operations == [("etag", "latest.json")]
+    publish(store, 1, 1)
+    assert reader.latest(RUN) == newest(objects)
+
+
 @pytest.mark.parametrize("damage", [b"{", b""])
 def test_a_damaged_pointer_is_mended_when_a_term_begins(objects: Objects, damage: bytes) -> None:
     store = VersionedCheckpoints(objects)
