@@ -27,7 +27,7 @@ class Lease:
     """
 
     def __init__(self, replay: Replay, run: str, holder: str, *, seconds: float) -> None:
-        self._replay, self._run, self._holder, self._seconds = replay, run, holder, seconds
+        self._replay, self._run, self.holder, self._seconds = replay, run, holder, seconds
         self._valid_until_s = float("-inf")
         self.term = 0
         """Of this hold on the run: what another learner publishes under a lower one no longer counts."""
@@ -56,7 +56,7 @@ class Lease:
             raise RuntimeError(f"the lease of run {self._run!r} can not be renewed") from self._failure
         if self._lost:
             holder = self._replay.lease_holder(self._run)
-            by = "another, which has ended" if holder in (None, self._holder) else holder
+            by = "another, which has ended" if holder in (None, self.holder) else holder
             raise LeaseLost(f"run {self._run!r} was taken over by {by}; this learner stops without publishing")
 
     def valid(self) -> bool:
@@ -68,11 +68,11 @@ class Lease:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._replay.release_lease(self._run, self._holder)
+        self._replay.release_lease(self._run, self.holder)
 
     def _renew(self) -> bool:
         asked_s = time.monotonic()
-        term = self._replay.acquire_lease(self._run, self._holder, seconds=self._seconds)
+        term = self._replay.acquire_lease(self._run, self.holder, seconds=self._seconds)
         # A higher term than ours: another learner had the run, and is gone already.
         if not term or self.term not in (0, term):
             return False

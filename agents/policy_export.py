@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,8 @@ def npz_bytes(policy: Policy) -> bytes:
 def onnx_bytes(policy: Policy) -> bytes:
     """Input `observation` (B, O), not normalised; output `action` (B, M); the contract as metadata `contract`."""
     try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401  torch.onnx writes with it
+        onnx, onnxruntime = import_module("onnx"), import_module("onnxruntime")
+        import_module("onnxscript")  # torch.onnx writes with it
     except ImportError as error:
         raise ExportFailed(
             f"ONNX is written with packages that are missing here ({error}); install them by "

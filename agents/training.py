@@ -8,6 +8,8 @@ import secrets
 import socket
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from agents.build import build_learner
@@ -39,64 +41,74 @@ def train_run(
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     lease = Lease(replay, run.name, holder, seconds=config.learner.lease_seconds)
     lease.take()
-    process = telemetry.process
-    ages = SampleAges(publications(replay, run.name))
-
-    def published(version: Version) -> None:
-        ages.published(version.number, time.time())
-        telemetry.status(version=version.number)
-        replay.event(run.name, process, "published", version=version.number, **version.metadata)
-
-    def report(facts: dict[str, Any], metrics: dict[str, float]) -> None:
-        telemetry.status(**facts, metrics=metrics)
-        scalars = {f"learner/{name}": value for name, value in metrics.items()}
-        told = ("updates_per_s", "waited_s", "mirror_timesteps", "publish_blocked_ms")
-        rates = {f"learner/{name}": float(facts[name]) for name in told}
-        telemetry.scalars(scalars | rates, facts["updates"])
-
-    feeder: Feeder | None = None
-    publisher: Publisher | None = None
-    try:
+    with ExitStack() as opened:
+        opened.callback(lease.release)
         mended = store.open_term(run.name, lease.term)
         if mended is not None:
-            replay.event(run.name, process, "pointer_mended", version=mended.number)
-        learner = build_learner(config, run, [replay.run(name) for name in config.replay.partitions])
-        learner.ages = ages
-        resume(learner, replay, store, run.name, telemetry)
-        # The first copies take their memory anew, which the system clears page by page: a tenfold of the time.
-        keep_freed_memory()
-        learner.copies()
-        publisher = Publisher(
-            store,
-            run.name,
-            every_s=config.learner.publish_seconds,
-            every_updates=config.learner.publish_updates,
-            keep=config.learner.keep_versions,
-            protected=lambda: kept_versions(replay, run.name),
-            published=published,
-            holder=holder,
-            term=lease.term,
-        )
+            replay.event(run.name, telemetry.process, "pointer_mended", version=mended.number)
+        learner = _resumed(run, config, replay, store, telemetry)
+        publisher = _publisher(run, config, replay, store, telemetry, learner.ages, lease)
+        opened.callback(publisher.close)
         feeder = Feeder(learner.mirror, replay, run.name)
         feeder.start()
+        opened.callback(feeder.end)
         rollbacks = Rollbacks(run.name, replay, store, telemetry)
         while True:
             try:
-                train(learner, feeder, publisher, lease, report, stop)
+                train(learner, feeder, publisher, lease, partial(_report, telemetry), stop)
                 publisher.wait()
                 break
             except FloatingPointError as error:
                 rollbacks.go_back(learner, publisher, error)
-    finally:
-        if feeder is not None:
-            feeder.end()
-        try:
-            if publisher is not None:
-                publisher.close()
-        finally:
-            lease.release()
-    replay.event(run.name, process, "learner_stopped", updates=learner.updates)
+    replay.event(run.name, telemetry.process, "learner_stopped", updates=learner.updates)
     return learner
+
+
+def _resumed(run: Run, config: RunConfig, replay: Replay, store: CheckpointStore, telemetry: Telemetry) -> Learner:
+    """The run's learner, where its newest whole checkpoint left it."""
+    learner = build_learner(config, run, [replay.run(name) for name in config.replay.partitions])
+    learner.ages = SampleAges(publications(replay, run.name))
+    resume(learner, replay, store, run.name, telemetry)
+    # The first copies take their memory anew, which the system clears page by page: a tenfold of the time.
+    keep_freed_memory()
+    learner.copies()
+    return learner
+
+
+def _publisher(
+    run: Run,
+    config: RunConfig,
+    replay: Replay,
+    store: CheckpointStore,
+    telemetry: Telemetry,
+    ages: SampleAges,
+    lease: Lease,
+) -> Publisher:
+    def published(version: Version) -> None:
+        ages.published(version.number, time.time())
+        telemetry.status(version=version.number)
+        replay.event(run.name, telemetry.process, "published", version=version.number, **version.metadata)
+
+    return Publisher(
+        store,
+        run.name,
+        every_s=config.learner.publish_seconds,
+        every_updates=config.learner.publish_updates,
+        keep=config.learner.keep_versions,
+        protected=lambda: kept_versions(replay, run.name),
+        published=published,
+        holder=lease.holder,
+        term=lease.term,
+    )
+
+
+def _report(telemetry: Telemetry, facts: dict[str, Any], metrics: dict[str, float]) -> None:
+    """What the loop tells now and then, into the status file and the curves."""
+    telemetry.status(**facts, metrics=metrics)
+    scalars = {f"learner/{name}": value for name, value in metrics.items()}
+    told = ("updates_per_s", "waited_s", "mirror_timesteps", "publish_blocked_ms")
+    rates = {f"learner/{name}": float(facts[name]) for name in told}
+    telemetry.scalars(scalars | rates, facts["updates"])
 
 
 def resume(learner: Learner, replay: Replay, store: CheckpointStore, run: str, telemetry: Telemetry) -> Version | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from agents.replay.ids import EPISODE_BITS, STEP_BITS
 from infra.faults.content import Content
@@ -86,13 +87,13 @@ class Crew:
     def __init__(self, folder: Path, content: Content, uri: str, database: str, run: str) -> None:
         self._folder, self._content = folder, content
         self._path = content.save(folder)
-        self._common = {"uri": uri, "database": database, "run": run, "content": str(self._path)}
+        self._common: dict[str, Any] = {"uri": uri, "database": database, "run": run, "content": str(self._path)}
         self.lives: list[Life] = []
 
-    def start(self, name: str, *, spool: Path | bool = True, **settings: float | int | None) -> Life:
+    def start(self, name: str, *, spool: Path | bool = True, **settings: Any) -> Life:
         """A new worker, with a spool in the scenario's folder, elsewhere, or none."""
         folder = self._folder / "spool" / name if spool is True else spool or None
-        job = Job(name=name, marks="", spool=str(folder) if folder else None, **self._common, **settings)  # type: ignore[arg-type]
+        job = Job(name=name, marks="", spool=str(folder) if folder else None, **self._common, **settings)
         return self.again(job)
 
     def again(self, job: Job) -> Life:

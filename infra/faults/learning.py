@@ -8,9 +8,11 @@ import os
 import struct
 import sys
 import zlib
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -49,25 +51,28 @@ def read_trace(path: Path) -> list[int]:
     return [entry[0] for entry in _ENTRY.iter_unpack(data[: len(data) // _ENTRY.size * _ENTRY.size])]
 
 
-def listen(trace: Path) -> None:
-    """From now on every batch that a mirror of this process gives leaves a checksum there, at once."""
+@contextmanager
+def traced(trace: Path) -> Iterator[None]:
+    """Every batch that a mirror of this process gives meanwhile leaves a checksum there, at once."""
     descriptor = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sample = Mirror.sample
 
-    def traced(mirror: Mirror, batch_size: int, generator: np.random.Generator) -> Batch:
+    def told(mirror: Mirror, batch_size: int, generator: np.random.Generator) -> Batch:
         batch = sample(mirror, batch_size, generator)
         os.write(descriptor, _ENTRY.pack(checksum(batch)))
         return batch
 
-    Mirror.sample = traced  # type: ignore[method-assign, assignment]
+    with patch.object(Mirror, "sample", told):
+        yield
+    os.close(descriptor)
 
 
 def learn(job: LearnerJob) -> None:
     """Until SIGTERM."""
     stop = stop_on_signals()
-    listen(Path(job.trace))
     connections = Connections.from_environment()
-    with closing(open_replay(connections)) as replay, closing(open_store(connections)) as store:
+    replay, store = open_replay(connections), open_store(connections)
+    with closing(replay), closing(store), traced(Path(job.trace)):
         run = replay.run(job.run)
         telemetry = Telemetry(Path(job.folder), "learner", scalars=False)
         train_run(run, RunConfig.of(run.config), replay, store, telemetry, stop)

@@ -49,6 +49,17 @@ def empty_mirror(config: RunConfig, run: Run) -> GatedMirror:
     return GatedMirror(ring, config, run)
 
 
+class _Ears(logging.Handler):
+    """Keeps what is said."""
+
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__()
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._heard.append(record.getMessage())
+
+
 class Reader:
     """Follows a log from entering it to leaving it."""
 
@@ -61,8 +72,7 @@ class Reader:
         """Batches so far."""
         self.stream_failures: list[str] = []
         """What the log of the change stream said."""
-        self._ears = logging.Handler()
-        self._ears.emit = lambda record: self.stream_failures.append(record.getMessage())  # type: ignore[method-assign]
+        self._ears = _Ears(self.stream_failures)
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._sampling = threading.Thread(target=self._sample, name="sampling", daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from agents.ddpg.categorical import CategoricalHead, Support, cross_entropy, low
 from agents.experience import Batch
 from tests.learning import Arrays, linear, random_batch, with_arrays
 
-THREE = {"v_min": -1.0, "v_max": 1.0, "atoms": 3}
+THREE: dict[str, Any] = {"v_min": -1.0, "v_max": 1.0, "atoms": 3}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ THREE = {"v_min": -1.0, "v_max": 1.0, "atoms": 3}
     ],
 )
 def test_projection_by_hand(reward: float, discount: float, probability: list[float], expected: list[float]) -> None:
-    result = projected(torch.tensor([reward]), torch.tensor([discount]), torch.tensor([probability]), **THREE)  # type: ignore[arg-type]
+    result = projected(torch.tensor([reward]), torch.tensor([discount]), torch.tensor([probability]), **THREE)
 
     torch.testing.assert_close(result, torch.tensor([expected]))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -181,7 +180,9 @@ def test_a_gpu_that_only_imitates_bfloat16_is_refused(monkeypatch: pytest.Monkey
     def has_it(*_: Any, **how: Any) -> bool:
         return bool(how["including_emulation"])
 
-    name: Callable[..., str] = lambda *_: "Old GPU"  # noqa: E731
+    def name(*_: Any) -> str:
+        return "Old GPU"
+
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", has_it)
     monkeypatch.setattr(torch.cuda, "get_device_name", name)
     actor = Actor(5, 3, (4,))

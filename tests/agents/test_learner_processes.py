@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +148,14 @@ class Place:
     def log(self) -> Path:
         return self.folder / "learner.log"
 
+    def has_used_up(self, updates: int) -> bool:
+        return self.newest_updates() == updates
+
     def play_stream(self, process: subprocess.Popen[bytes], first: int, stop_at: int = UPDATES) -> None:
         """Lets an episode enter whenever the learner has used up those before, until `stop_at` updates."""
         for number in range(first, EPISODES + 1):
             allowed = number * UPDATES // EPISODES
-            self.wait_until(lambda wanted=allowed: self.newest_updates() == wanted, process)  # type: ignore[misc]
+            self.wait_until(partial(self.has_used_up, allowed), process)
             if allowed >= stop_at:
                 return
             self.record(number)
@@ -198,7 +202,7 @@ def end(place: Place, process: subprocess.Popen[bytes]) -> Blob:
     return blob
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "prioritised"])
+@pytest.mark.parametrize("sampling", [pytest.param("uniform", marks=pytest.mark.slow), "prioritised"])
 def test_a_killed_and_resumed_learner_ends_with_the_bits_of_one_that_never_stopped(
     make_place: Callable[[RunConfig], Place], sampling: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -120,8 +120,8 @@ def test_a_change_of_policy_tells_how_long_ago_it_was_published(
 
     class Later(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return published + timedelta(seconds=2.5)
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp((published + timedelta(seconds=2.5)).timestamp(), tz)
 
     monkeypatch.setattr("agents.policies.datetime", Later)
     acting.policies.latest()

@@ -22,7 +22,7 @@ from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.replay.runs import ABORTED
 from agents.replay.spool_file import SpoolFile
-from agents.replay.spool_folder import SpoolFolder, SpoolInUse
+from agents.replay.spool_folder import SpoolFolder, SpoolInUse, is_in_use
 from agents.replay.spool_places import spool_path, spool_places
 from agents.replay.writer import LogWriter
 from tests.agents.spools import START, begin_and_add, block_of, files, killed
@@ -283,8 +283,13 @@ def test_a_worker_that_starts_while_its_folder_is_looked_at_waits_for_the_glance
 ) -> None:
     monkeypatch.setattr("agents.replay.spool_folder._PATIENCE_S", 60.0)
     glance = SpoolFolder(data)
-    threading.Timer(0.2, glance.release).start()
-    SpoolFolder(data).release()
+    glances = [glance]
+    threading.Timer(0.2, lambda: glances.pop().release()).start()
+    mine = SpoolFolder(data)
+    assert glances == [], "it has waited until the look was over"
+    assert is_in_use(data), "and has the folder now"
+    mine.release()
+    assert not is_in_use(data)
 
 
 def test_to_look_does_not_keep_the_folder(data: Path) -> None:

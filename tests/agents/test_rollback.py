@@ -83,8 +83,7 @@ def test_a_diverged_learner_goes_on_from_the_last_good_version(
 ) -> None:
     store = MemoryCheckpoints()
     learning = diverge(monkeypatch, 100)
-    stop = lambda: learning.calls >= 300  # noqa: E731
-    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), stop)
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: learning.calls >= 300)
     (diverged,), (back,) = told(replay, "diverged"), told(replay, "rolled_back")
     assert diverged["reason"] == back["reason"]
     assert "the critic loss is" in back["reason"]
@@ -105,8 +104,8 @@ def test_other_batches_are_drawn_after_a_rollback_than_before(
     run: Run, replay: MemoryReplay, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learning = diverge(monkeypatch, 50)
-    stop = lambda: learning.calls >= 120  # noqa: E731
-    train_run(run, config, replay, MemoryCheckpoints(), quiet_telemetry(tmp_path), stop)
+    store = MemoryCheckpoints()
+    train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: learning.calls >= 120)
     assert len(told(replay, "rolled_back")) == 1
     assert len(set(learning.drawn.values())) == 120, "or what went wrong would go wrong again"
 

@@ -33,14 +33,13 @@ def test_ages_are_those_of_a_plain_count(clock: Clock) -> None:
     sampled = np.concatenate(batches)
     behind = np.array([sum(number > one for number in published) for one in sampled])
     age_s = np.array([now_s - published[one] for one in sampled if one])
-    nearest = {"method": "inverted_cdf"}
     assert ages.metrics() == pytest.approx(
         {
             "sample/share_version_0": np.mean(sampled == 0),
-            "sample/age_versions_p50": np.percentile(behind, 50, **nearest),  # type: ignore[call-overload]
-            "sample/age_versions_p95": np.percentile(behind, 95, **nearest),  # type: ignore[call-overload]
-            "sample/age_s_p50": np.percentile(age_s, 50, **nearest),  # type: ignore[call-overload]
-            "sample/age_s_p95": np.percentile(age_s, 95, **nearest),  # type: ignore[call-overload]
+            "sample/age_versions_p50": np.percentile(behind, 50, method="inverted_cdf"),
+            "sample/age_versions_p95": np.percentile(behind, 95, method="inverted_cdf"),
+            "sample/age_s_p50": np.percentile(age_s, 50, method="inverted_cdf"),
+            "sample/age_s_p95": np.percentile(age_s, 95, method="inverted_cdf"),
         }
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,25 +47,7 @@ def torchrl(case: Case) -> Update:
     follow = objectives.SoftUpdate(loss, tau=TAU)
     actor_optimizer = torch.optim.Adam(list(loss.actor_network_params.flatten_keys().values()), lr=LEARNING_RATE)
     critic_optimizer = torch.optim.Adam(list(loss.qvalue_network_params.flatten_keys().values()), lr=LEARNING_RATE)
-    memory = data.ReplayBuffer(storage=data.LazyTensorStorage(case.transitions, device=case.device))
-    for content in case.content():
-        column = {name: torch.from_numpy(array) for name, array in content.items()}
-        done = column["done"].bool()
-        memory.extend(
-            dictionary(
-                {
-                    "observation": column["observation"],
-                    "action": column["action"],
-                    "next": {
-                        "observation": column["next_observation"],
-                        "reward": column["reward"],
-                        "done": done,
-                        "terminated": done,
-                    },
-                },
-                batch_size=[len(done)],
-            )
-        )
+    memory = _filled(case, data, dictionary)
     updates = 0
 
     def update(count: int) -> None:
@@ -84,3 +67,27 @@ def torchrl(case: Case) -> Update:
                 follow.step()
 
     return update
+
+
+def _filled(case: Case, data: Any, dictionary: Any) -> Any:
+    """Its replay buffer, with the case's content."""
+    memory = data.ReplayBuffer(storage=data.LazyTensorStorage(case.transitions, device=case.device))
+    for content in case.content():
+        column = {name: torch.from_numpy(array) for name, array in content.items()}
+        done = column["done"].bool()
+        memory.extend(
+            dictionary(
+                {
+                    "observation": column["observation"],
+                    "action": column["action"],
+                    "next": {
+                        "observation": column["next_observation"],
+                        "reward": column["reward"],
+                        "done": done,
+                        "terminated": done,
+                    },
+                },
+                batch_size=[len(done)],
+            )
+        )
+    return memory
