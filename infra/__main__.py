@@ -123,11 +123,18 @@ def run(options: argparse.Namespace) -> None:
 def bench(options: argparse.Namespace) -> None:
     """Measure this machine, the peer in the same run, and print a table."""
     from infra.bench import report
+    from infra.bench.curves import plot
 
+    if options.plot and options.bench != "curves":
+        raise ValueError(f"--plot draws learning curves, and {options.bench} has none; `bench curves` has")
+    if options.plot:
+        plot.check_path(options.plot)
     result = _BENCHES[options.bench](options.quick)
     print(report.table(result))
     if options.json:
         report.save(result, options.json)
+    if options.plot:
+        plot.plot(result, options.plot)
     if not all(row.get("within", True) for row in result["rows"]):
         raise SystemExit(1)
 
@@ -225,6 +232,13 @@ def _learner(quick: bool) -> dict[str, Any]:
     return learner(quick)
 
 
+def _curves(quick: bool) -> dict[str, Any]:
+    from infra.bench.curves.report import curves
+
+    logging.getLogger("infra.bench").setLevel(logging.INFO)  # each run takes a minute
+    return curves(quick)
+
+
 def _references() -> Path:
     return Settings.load().folder / "fidelity"
 
@@ -236,6 +250,7 @@ _BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "replay": _replay,
     "replay-growth": _replay_growth,
     "learner": _learner,
+    "curves": _curves,
 }
 """Imported when asked for: they load simulators."""
 
@@ -269,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("bench", choices=list(_BENCHES), help="what to measure; `fidelity` compares with `references`")
     measure.add_argument("--quick", action="store_true", help="less of it, in a minute or two")
     measure.add_argument("--json", type=Path, metavar="FILE", help="save the result here")
+    measure.add_argument("--plot", type=Path, metavar="FILE", help="of `curves`: save a picture of them here")
     breaking = command("faults", faults)
     breaking.add_argument("--only", nargs="+", default=[], metavar="NAME", help="some scenarios (default: all)")
     breaking.add_argument("--quick", action="store_true", help="less of each, in a minute or two")

@@ -23,8 +23,10 @@ HOMES = {
     "bson": ("agents/replay/", "infra/services/", "infra/faults/"),
     "boto3": ("agents/checkpoints/", "infra/services/"),
     "botocore": ("agents/checkpoints/", "infra/services/"),
-    "torch": ("agents/", "infra/bench/learner/"),  # loops to measure ours beside are written in it
-    "gymnasium": ("environment/",),
+    # Loops to measure ours beside are written in it; a run of theirs and ours has one thread.
+    "torch": ("agents/", "infra/bench/learner/", "infra/bench/curves/"),
+    # Tasks that others know, to learn as they do.
+    "gymnasium": ("environment/", "infra/bench/curves/tasks.py"),
     "pyarrow": ("agents/replay/data/",),
     "minari": ("agents/replay/data/",),
     "rich": ("infra/",),
