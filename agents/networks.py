@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,86 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from agents.layers import Which, stacked
+from agents.mlp import Mlp
+from agents.residual_mlp import ResidualMlp
+
 DEFAULT_HIDDEN = (400, 300)
-FINAL_BOUND = 3e-3
-"""Final weights and biases start in ±this, so first actions are near 0 and first values near 0."""
-
-
-class Mlp(nn.Module):
-    """Linear layers with ReLU between them. With two sizes it is one linear map.
-
-    Hidden layers start uniform in ±1/sqrt(inputs), the final one in ±`FINAL_BOUND`.
-    """
-
-    in_bfloat16 = False
-    """Whether hidden layers compute in it."""
-
-    def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
-        super().__init__()
-        *hidden, last = itertools.pairwise(sizes)
-        self.hidden = nn.ModuleList(_linear(*pair, bound=pair[0] ** -0.5, generator=generator) for pair in hidden)
-        self.final = _linear(*last, bound=FINAL_BOUND, generator=generator)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.final(_hidden(self, inputs))
-        return outputs
-
-    def features(self, inputs: Tensor) -> Tensor:
-        """(B, H) what the final layer sees."""
-        for layer in self.hidden:
-            inputs = torch.relu_(layer(inputs))
-        return inputs
-
-
-class ResidualBlock(nn.Module):
-    """`x + down(relu(up(norm(x))))`, four times as wide inside (SimBa, arXiv 2410.09754)."""
-
-    def __init__(self, width: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.up = _linear(width, 4 * width, bound=width**-0.5, generator=generator)
-        self.down = _linear(4 * width, width, bound=(4 * width) ** -0.5, generator=generator)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = inputs + self.down(torch.relu_(self.up(self.norm(inputs))))
-        return outputs
-
-
-class ResidualMlp(nn.Module):
-    """A linear layer into one width, a residual block for every hidden size, a last normalisation, a linear layer out.
-
-    Starts as `Mlp` does; layer normalisations start with gain 1 and shift 0.
-    """
-
-    in_bfloat16 = False
-    """Whether hidden layers compute in it."""
-
-    def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
-        super().__init__()
-        inputs, *widths, outputs = sizes
-        if len(set(widths)) != 1:
-            raise ValueError(
-                f"hidden is {tuple(widths)}, needed the same width for every residual block, and one block or more: "
-                "what a block adds has the size of what it is added to"
-            )
-        width = widths[0]
-        self.embedding = _linear(inputs, width, bound=inputs**-0.5, generator=generator)
-        self.blocks = nn.ModuleList(ResidualBlock(width, generator) for _ in widths)
-        self.norm = nn.LayerNorm(width)
-        self.final = _linear(width, outputs, bound=FINAL_BOUND, generator=generator)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.final(_hidden(self, inputs))
-        return outputs
-
-    def features(self, inputs: Tensor) -> Tensor:
-        """(B, H) what the final layer sees."""
-        inputs = self.embedding(inputs)
-        for block in self.blocks:
-            inputs = block(inputs)
-        features: Tensor = self.norm(inputs)
-        return features
-
 
 NETWORKS: Mapping[str, type[Mlp] | type[ResidualMlp]] = {"mlp": Mlp, "residual": ResidualMlp}
 """By the name that a stored policy gives."""
@@ -124,7 +48,11 @@ class Actor(nn.Module):
 
 
 class Critics(nn.Module):
-    """C independent critics of the same inputs: (B, O) and (B, M) -> values (C, B), or (C, B, K) with K > 1 outputs."""
+    """C independent critics of the same inputs: (B, O) and (B, M) -> values (C, B), or (C, B, K) with K > 1 outputs.
+
+    Their weights are stacked, so that one batched product serves them all. In a stored state each has its own, under
+    `bodies.0` and so on.
+    """
 
     def __init__(
         self,
@@ -141,27 +69,28 @@ class Critics(nn.Module):
         super().__init__()
         generator = generator or torch.Generator()
         sizes = (observation_size + action_size, *hidden, outputs)
-        # Separate networks: on a CPU one batched product over all is no faster, for 2 or for 10 (decision 0015).
-        self.bodies = nn.ModuleList(_network(network, sizes, generator) for _ in range(count))
+        self.count = count
+        self.body = stacked([_network(network, sizes, generator) for _ in range(count)])
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-        inputs = torch.cat((observation, action), dim=1)
-        return torch.stack([body(inputs).squeeze(-1) for body in self.bodies])
+        return self._outputs(observation, action, None)
 
     def some(self, which: Sequence[int], observation: Tensor, action: Tensor) -> Tensor:
         """As calling it, of some critics alone."""
-        inputs = torch.cat((observation, action), dim=1)
-        return torch.stack([self.bodies[index](inputs).squeeze(-1) for index in which])
+        return self._outputs(observation, action, list(which))
 
     def first(self, observation: Tensor, action: Tensor) -> Tensor:
         """(B,) or (B, K): the outputs of the first critic alone."""
-        outputs: Tensor = self.bodies[0](torch.cat((observation, action), dim=1)).squeeze(-1)
-        return outputs
+        return self._outputs(observation, action, 0)
+
+    def _outputs(self, observation: Tensor, action: Tensor, which: Which) -> Tensor:
+        outputs: Tensor = self.body(observation, action, which=which)
+        return outputs.squeeze(-1)
 
 
 def arrays_of(module: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
     """Copies of a module's parameters as arrays named `prefix/…`."""
-    return {f"{prefix}/{name}": array_of(value) for name, value in module.state_dict().items()}
+    return {f"{prefix}/{name}": array_of(value) for name, value in _values(module).items()}
 
 
 def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
@@ -169,8 +98,8 @@ def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]], prefix: s
 
     Raises: ValueError when one is missing or has another shape, before anything is changed.
     """
-    state = module.state_dict()
-    for name, value in state.items():
+    values = _values(module)
+    for name, value in values.items():
         found = arrays.get(f"{prefix}/{name}")
         if found is None or found.shape != tuple(value.shape):
             shape = "missing" if found is None else f"of shape {found.shape}"
@@ -179,7 +108,7 @@ def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]], prefix: s
                 "was it saved with other hidden layers, observation or muscles?"
             )
     with torch.no_grad():
-        for name, value in state.items():
+        for name, value in values.items():
             value.copy_(torch.tensor(arrays[f"{prefix}/{name}"]))
 
 
@@ -189,23 +118,16 @@ def array_of(tensor: Tensor) -> NDArray[Any]:
     return array
 
 
+def _values(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters by their stored names, in the module's own memory; those of critics one by one."""
+    state: dict[str, Tensor] = module.state_dict()
+    if not isinstance(module, Critics):
+        return state
+    names = {name: name.removeprefix("body.") for name in state}
+    return {f"bodies.{i}.{names[name]}": value[i] for i in range(module.count) for name, value in state.items()}
+
+
 def _network(name: str, sizes: Sequence[int], generator: torch.Generator) -> Mlp | ResidualMlp:
     if name not in NETWORKS:
         raise ValueError(f"the network is {name!r}, needed one of {', '.join(NETWORKS)}; stored by newer code?")
     return NETWORKS[name](sizes, generator)
-
-
-def _hidden(body: Mlp | ResidualMlp, inputs: Tensor) -> Tensor:
-    """(B, H) float32: the last layer's sum would be too coarse in bfloat16, 0.5 at a value of 100."""
-    if not body.in_bfloat16:
-        return body.features(inputs)
-    with torch.autocast(inputs.device.type, torch.bfloat16):
-        features = body.features(inputs)
-    return features.float()
-
-
-def _linear(inputs: int, outputs: int, *, bound: float, generator: torch.Generator) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return layer

@@ -173,7 +173,8 @@ class ActorCritic:
         drive = self._actor.network.drive(observation)
         action = torch.tanh(drive)
         critics = self._critics.network if self.climbs_all else self._critics.network.first
-        value = self._head.value(critics(observation, binned_straight_through(action, self._bins))).mean()
+        with self._critics.held():
+            value = self._head.value(critics(observation, binned_straight_through(action, self._bins))).mean()
         self._actor.step(actor_loss(value, drive, self._penalty), self.updates)
         with torch.no_grad():
             return {"actor/value": value.detach(), "actor/saturated": (action.abs() > SATURATED).float().mean()}

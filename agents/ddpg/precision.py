@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from agents.networks import Mlp, ResidualMlp
+from agents.mlp import Mlp
+from agents.residual_mlp import ResidualMlp
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -60,6 +61,15 @@ class Trained(Generic[Network]):
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.gradient_clip)
         self._adam.step(self._lr * self._schedule.factor(updates))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """What is computed inside asks for no gradient of the network, only for one through it."""
+        self.network.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.network.requires_grad_(True)
 
     @torch.no_grad()
     def follow(self, tau: float) -> None:

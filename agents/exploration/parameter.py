@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from agents.exploration.contract import Float32, clipped, require
+from agents.layers import Affine
 from agents.policy import Policy
 
 _KEPT = 64
@@ -90,7 +90,7 @@ class Perturbation:
     def __init__(self, policy: Policy, generator: np.random.Generator) -> None:
         self._policy = policy
         self._actor = copy.deepcopy(policy.actor)
-        layers = [layer for layer in self._actor.modules() if isinstance(layer, nn.Linear)]
+        layers = [layer for layer in self._actor.modules() if isinstance(layer, Affine)]
         self._weights = [weight for layer in layers for weight in layer.parameters()]
         self._own = [weight.clone() for weight in self._weights]
         self._directions = [

@@ -13,6 +13,7 @@ from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
     InvalidOperation,
+    OperationFailure,
     WriteConcernError,
     WTimeoutError,
 )
@@ -26,6 +27,9 @@ _LONGEST_PAUSE_S = 2.0
 _DUPLICATE_KEY = 11000
 _GOING_AWAY = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or hands over while it executes a batch."""
+_NO_SIGNING_KEY = 211
+"""What a server says that came back without the key which signed the time that this client still has. The client's next
+look at the server brings it a newer time."""
 
 
 class Patience:
@@ -47,8 +51,8 @@ class Patience:
         while True:
             try:
                 result = operation()
-            except (ConnectionFailure, WTimeoutError, WriteConcernError, InvalidOperation) as error:
-                if isinstance(error, InvalidOperation) and not self._ended.is_set():
+            except (ConnectionFailure, OperationFailure, InvalidOperation) as error:
+                if not self._passes(error):
                     raise
                 away_s = time.monotonic() - started
                 if not away:
@@ -64,6 +68,14 @@ class Patience:
                 self.waited_s += time.monotonic() - started
                 _log.warning("replay store is back after %.1f s", time.monotonic() - started)
             return result
+
+    def _passes(self, error: Exception) -> bool:
+        """Whether trying again can help: the server is away or not quite back, or this client was closed."""
+        if isinstance(error, InvalidOperation):
+            return self._ended.is_set()
+        if isinstance(error, OperationFailure) and not isinstance(error, (WTimeoutError, WriteConcernError)):
+            return error.code == _NO_SIGNING_KEY
+        return True
 
     def end(self) -> None:
         """Ends every wait with ReplayUnavailable, those to come as well."""

@@ -158,7 +158,7 @@ def test_networks_that_became_infinite_after_the_loss_are_not_published(
             poisoned.append(learner.updates)
             algorithm: Any = learner.algorithm
             with torch.no_grad():
-                algorithm._critics.target.bodies[0].final.bias.fill_(np.nan)
+                algorithm._critics.target.body.final.bias.fill_(np.nan)
         return metrics
 
     monkeypatch.setattr(Learner, "learn", learn_and_break)

@@ -104,6 +104,7 @@ def test_whole_episode_equals_osim_rl_at_its_own_integrator(difficulty: int) -> 
     assert compared == 412 + 3 * difficulty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("difficulty", [0, 1])
 def test_whole_episode_equals_osim_rl_at_the_fast_integrator(difficulty: int) -> None:
     steps, _, ended = compare_episode(

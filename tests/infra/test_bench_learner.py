@@ -127,6 +127,7 @@ def test_medians_count_and_a_peer_that_is_not_installed_is_named() -> None:
     assert list(playing) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_player_in_a_process_of_its_own_plays_one_case_after_the_other() -> None:
     player = Player(eager, threads=1)
     try:

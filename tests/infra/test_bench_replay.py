@@ -111,6 +111,7 @@ def is_sane(found: Row) -> bool:
     return all(math.isfinite(number) and number > 0 for number in numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.mongo
 def test_every_line_is_measured_with_and_without_its_peers(mongodb_uri: str) -> None:
     missing: dict[str, str] = {}

@@ -13,6 +13,7 @@ from agents.learner import Learner
 from agents.policy import PolicyContract
 from agents.replay.columns import Timesteps
 from agents.replay.derivation import Derivation
+from agents.replay.freed_memory import keep_freed_memory
 from agents.replay.mirror import Mirror
 from agents.replay.ring import Ring
 from agents.replay.runs import Episode, EpisodeStart
@@ -34,7 +35,8 @@ def ours_mixed(case: Case) -> Update:
 
 
 def build(case: Case, **settings: Any) -> Learner:
-    """Its mirror is full. `settings`: of TD3."""
+    """Its mirror is full, and the process keeps freed memory, as a learner's does. `settings`: of TD3."""
+    keep_freed_memory()
     algorithm = build_algorithm(
         "td3",
         case.observation_size,
