@@ -16,6 +16,7 @@ from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
 from environment.rewards import build_reward
+from environment.seeds import drawn_seed
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Ending, Termination
 from environment.timestep import TimeStep
@@ -81,7 +82,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         Raises: SimulationError when the simulator can not even start.
         """
         super().reset(seed=seed)
-        episode_seed = int(self.np_random.integers(2**32)) if seed is None else seed
+        episode_seed = drawn_seed(self.np_random) if seed is None else seed
         # For the task's whole length, so that a shorter `max_steps` meets the same targets.
         self._targets = self.task.schedule(episode_seed, self.task.time_limit_steps)
         self._target_age_s = targets.age_s(self._targets)

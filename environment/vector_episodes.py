@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from environment import targets
 from environment.actions import FrameSkip, FrameSkipSpec
+from environment.seeds import drawn_seed
 from environment.tasks import Task
 
 
@@ -35,7 +36,7 @@ class Episodes:
         generator = self._seeding[environment]
         if seed is not None or generator is None:
             self._seeding[environment] = generator = seeding.np_random(seed)[0]
-        episode_seed = int(generator.integers(2**32)) if seed is None else seed
+        episode_seed = drawn_seed(generator) if seed is None else seed
         self._targets[environment] = self._schedule(episode_seed, self._length)
         self._ages_s[environment] = targets.age_s(self._targets[environment])
         if not isinstance(self._always, int):
