@@ -28,6 +28,8 @@ from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.prosthetics import ProstheticsEnv
 from environment.rewards import build_reward
+from environment.state import StateLayout
+from environment.vector import ONLY_WHEN_ASKED, ProstheticsVectorEnv
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +105,23 @@ def build_environment(config: EnvironmentConfig, run: Run) -> ProstheticsEnv:
     Raises: ValueError when this machine's simulator describes its states otherwise than the run's.
     """
     environment = ProstheticsEnv(config)
-    if environment.layout.sha256 != run.layout_sha256:
+    _check_layout(environment.layout, run)
+    return environment
+
+
+def build_environments(config: EnvironmentConfig, run: Run, bodies: int) -> ProstheticsVectorEnv:
+    """As many as one on the native engine, reset only where they are asked to. Raises: ValueError as above."""
+    environments = ProstheticsVectorEnv(config, bodies, autoreset_mode=ONLY_WHEN_ASKED)
+    _check_layout(environments.layout, run)
+    return environments
+
+
+def _check_layout(layout: StateLayout, run: Run) -> None:
+    if layout.sha256 != run.layout_sha256:
         raise ValueError(
             f"run {run.name!r} stores states of another layout than this machine's simulator gives; "
             "is another version of OpenSim or osim-rl installed here?"
         )
-    return environment
 
 
 def evaluation_environment(config: RunConfig, run: Run) -> ProstheticsEnv:

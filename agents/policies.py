@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,10 +27,17 @@ class PublishedPolicies:
     """Follows the store's pointer. Keeps the last good policy when the newest one is refused or out of reach."""
 
     def __init__(
-        self, store: CheckpointStore, run: str, needed: PolicyContract, first: ActingPolicy, note: Note
+        self,
+        store: CheckpointStore,
+        run: str,
+        needed: PolicyContract,
+        first: ActingPolicy,
+        note: Note,
+        look_every_s: float = 0.0,
     ) -> None:
-        """`first` acts until something is published."""
+        """`first` acts until something is published. The store is looked at no more often than `look_every_s`."""
         self._store, self._run, self._needed, self._note = store, run, needed, note
+        self._look_every_s, self._looked_s = look_every_s, -math.inf
         self._policy = first
         self._refused = 0
         self.updates = 0
@@ -37,8 +45,11 @@ class PublishedPolicies:
         self.refresh_ms = 0.0
 
     def latest(self) -> ActingPolicy:
-        """The newest policy that may act here; looks at the store's pointer each time."""
+        """The newest policy that may act here; looks at the store's pointer, unless it has just done so."""
         started_s = time.perf_counter()
+        if started_s - self._looked_s < self._look_every_s:
+            return self._policy
+        self._looked_s = started_s
         try:
             version = self._store.latest(self._run)
             if version is not None:

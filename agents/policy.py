@@ -88,7 +88,7 @@ class ActingPolicy(Protocol):
         """Number of the checkpoint; 0 is the random policy before the first one."""
 
     def __call__(self, observation: Float32) -> Float32:
-        """(O,) not normalised -> action (M,) float32 in [-1, 1], before exploration and binning."""
+        """(O,) not normalised -> action (M,) float32 in [-1, 1], before exploration and binning. (B, O) -> (B, M)."""
 
     def check(self, needed: PolicyContract, *, ignore: Collection[str] = ()) -> None:
         """Raises: PolicyMismatch."""
@@ -207,8 +207,9 @@ class RandomPolicy:
         self.contract, self._generator = contract, generator
 
     def __call__(self, observation: Float32) -> Float32:
-        """(O,) -> (M,) float32 in [-1, 1]; the observation does not matter."""
-        return self._generator.uniform(-1.0, 1.0, self.contract.action_size).astype(np.float32)
+        """(O,) -> (M,), or (B, O) -> (B, M); float32 in [-1, 1]. What the observation says does not matter."""
+        size = (*observation.shape[:-1], self.contract.action_size)
+        return self._generator.uniform(-1.0, 1.0, size).astype(np.float32)
 
     def check(self, needed: PolicyContract, *, ignore: Collection[str] = ()) -> None:
         """Raises: PolicyMismatch."""

@@ -6,29 +6,31 @@ import logging
 import math
 import time
 import zlib
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 
-from agents.actor import EpisodePlan, Stop, act
-from agents.build import build_environment, contract_of
+from agents.actor import EpisodePlan, PolicySource, Stop, act
+from agents.batch_actor import act_together
+from agents.build import build_environment, build_environments, contract_of
 from agents.checkpoints.contract import CheckpointStore
-from agents.config import RunConfig, data_dir
+from agents.config import RunConfig
 from agents.exploration.ladder import Ladder
 from agents.exploration.uniform import UniformActions
+from agents.lives import Lives
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import Episode, Run
-from agents.replay.spool_places import spool_path
 from agents.telemetry import Telemetry
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
 from environment.prosthetics import ProstheticsEnv
+from environment.seeds import drawn_seed
 from environment.tasks import task
 from environment.timestep import CONTROL_STEP_S
+from environment.vector import ProstheticsVectorEnv
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,11 @@ _LOOK_EVERY_S = 0.5
 """For what the learner has published, while a worker waits for it."""
 _SETTLE_S = 30.0
 """For the store to take an explorer's episode, before it is asked whether the run has enough."""
+_REST_S = 0.25
+"""Between looks at the stores, and between words about how it goes, of many bodies, which begin and end hundreds of
+episodes a second."""
 EnvironmentFactory = Callable[[EnvironmentConfig, Run], ProstheticsEnv]
+EnvironmentsFactory = Callable[[EnvironmentConfig, Run, int], ProstheticsVectorEnv]
 
 
 class Plans:
@@ -64,15 +70,10 @@ class Plans:
     def __call__(self, policy: ActingPolicy) -> EpisodePlan:
         number, self._number = self._number, self._number + 1
         generator = np.random.default_rng([*self._entropy, number])
-        seed = int(generator.integers(2**32))
+        seed = drawn_seed(generator)
         if policy.version == 0:
             return EpisodePlan(seed, UniformActions(generator), "explore")
         return EpisodePlan(seed, self._ladder.for_episode(number), "train")
-
-
-def spool_folder(run: str, worker: str) -> Path:
-    """Where on this machine a worker's timesteps wait for the store."""
-    return spool_path(data_dir(), run, worker)
 
 
 def _sleep(seconds: float, stop: Stop) -> None:
@@ -84,13 +85,18 @@ def _sleep(seconds: float, stop: Stop) -> None:
 class Collected:
     """Control steps in the log that the learner will learn from: of finished episodes, without evaluations."""
 
-    def __init__(self, replay: Replay, run: str) -> None:
+    def __init__(self, replay: Replay, run: str, look_every_s: float = 0.0) -> None:
+        """The log is looked at no more often than `look_every_s`."""
         self._replay, self._run = replay, run
+        self._look_every_s, self._looked_s = look_every_s, -math.inf
         self._marks: dict[int, int] = {}
         self._steps = 0
 
     def __call__(self) -> int:
-        """The count of now; reads only what is new."""
+        """The count of now, or of the last look; reads only what is new."""
+        if time.monotonic() - self._looked_s < self._look_every_s:
+            return self._steps
+        self._looked_s = time.monotonic()
         for episode in self._replay.episodes_after(self._run, self._marks):
             self._marks[episode.writer] = episode.id
             self._steps += episode.length if episode.start.purpose != "evaluate" else 0
@@ -108,75 +114,98 @@ class Rollouts:
         store: CheckpointStore | None,
         telemetry: Telemetry,
         build: EnvironmentFactory = build_environment,
+        build_many: EnvironmentsFactory = build_environments,
     ) -> None:
-        """Without a `store` the actions stay random. `build` makes the simulator, and makes it anew when it fails."""
+        """Without a `store` the actions stay random. `build` makes the simulator, and makes it anew when it fails;
+        `build_many` does where a worker moves more than one body.
+        """
         self._run, self._config, self._replay = run, config, replay
-        self._store, self._telemetry, self._build = store, telemetry, build
+        self._store, self._telemetry, self._build, self._build_many = store, telemetry, build, build_many
+        self._rests_s = _REST_S if config.bodies > 1 else 0.0
         self.episodes = 0
         self._timesteps = 0
-        self._collected = Collected(replay, run.name)
+        self._untold: Episode | None = None
+        self._told_s = -math.inf
+        self._collected = Collected(replay, run.name, self._rests_s)
         self._waited_for_learner_s = 0.0
         self._started_s = time.monotonic()
 
     def work(self, worker: int, workers: int, stop: Stop, enough: Callable[[], bool] = lambda: False) -> None:
-        """Plays episodes until `stop`, or until `enough` says so between two of them.
+        """Plays episodes until `stop`, or until `enough` says so between two of them; what other bodies are in the
+        middle of is then marked aborted.
 
         A simulator that can not be reset is rebuilt, with growing pauses; the worker stays alive.
         """
         torch.set_num_threads(1)  # a policy this small only loses by sharing; the other cores are other workers'
-        run, name = self._run, self._telemetry.process
-        contract = contract_of(run, self._config)
-        spool = spool_folder(run.name, name)
-        settings = self._config.replay
-        room = settings.spool_megabytes << 20
-        writer = self._replay.writer(run.name, name, batch=settings.write_batch, spool=spool, spool_bytes=room)
-        first = RandomPolicy(contract, np.random.default_rng([writer.writer]))
-        published = self._store and PublishedPolicies(self._store, run.name, contract, first, writer.note)
-        policies = published or FixedPolicy(first)
-        plans = Plans(run, self._config, writer, worker, workers)
+        run, config = self._run, self._config
+        lives = Lives(run, config, self._replay, self._telemetry.process)
+        contract = contract_of(run, config)
+        first = RandomPolicy(contract, np.random.default_rng([lives.writers[0].writer]))
+        published = self._store and PublishedPolicies(
+            self._store, run.name, contract, first, lives.note, look_every_s=self._rests_s
+        )
+        bodies = len(lives.writers)
+        plans = [
+            Plans(run, config, writer, worker * bodies + body, workers * bodies)
+            for body, writer in enumerate(lives.writers)
+        ]
+        done = False
 
-        def stop_and_beat() -> bool:
+        def done_or_stop() -> bool:
             self._telemetry.beat()  # an episode takes minutes on a busy machine; silence would look like a hang
-            return stop()
+            return done or stop()
 
         pause_s = 1.0
-        while not stop() and not enough():
-            environment = self._build(self._config.environment, run)
+        while not done and not stop() and not enough():
+            simulator = self._simulator()
             try:
-                for episode in act(environment, policies, writer, plans, environment.physics.name, stop_and_beat):
-                    self._tell(episode, writer.waited_s)
+                for episode in _episodes(simulator, published or FixedPolicy(first), lives, plans, done_or_stop):
+                    self._take(episode, lives)
                     pause_s = 1.0
-                    if self._store is None:
-                        writer.drain(_SETTLE_S)
-                    if enough():
-                        break
-                    if published and settings.lead_timesteps is not None:
-                        self._let_the_learner_follow(published, stop_and_beat)
+                    if self._store is None and bodies == 1:
+                        lives.drain(_SETTLE_S)
+                    done = done or enough()
+                    if published and config.replay.lead_timesteps is not None:
+                        self._let_the_learner_follow(published, done_or_stop)
             except SimulationError as error:
                 log.error("the simulator is rebuilt: %s", error)
-                writer.note("simulator_rebuilt", reason=str(error))
+                lives.note("simulator_rebuilt", reason=str(error))
                 _sleep(pause_s, stop)
                 pause_s = min(2 * pause_s, _LONGEST_REBUILD_PAUSE_S)
             finally:
-                environment.close()
-        writer.note("worker_stopped", timesteps=self._timesteps, episodes=self.episodes)
-        writer.close(_LAST_WORDS_S)
+                simulator.close()
+        self._tell(lives)
+        lives.note("worker_stopped", timesteps=self._timesteps, episodes=self.episodes)
+        lives.close(_LAST_WORDS_S)
+
+    def _simulator(self) -> ProstheticsEnv | ProstheticsVectorEnv:
+        environment, bodies = self._config.environment, self._config.bodies
+        return self._build(environment, self._run) if bodies == 1 else self._build_many(environment, self._run, bodies)
 
     def _let_the_learner_follow(self, published: PublishedPolicies, stop: Stop) -> None:
         """Waits while the workers are further ahead than `replay.lead_timesteps`."""
         limiter, started_s = self._config.limiter(), time.monotonic()
-        while not limiter.may_collect(published.updates, self._collected()):
+        while not stop() and not limiter.may_collect(published.updates, self._collected()):
             _sleep(_LOOK_EVERY_S, stop)
-            if stop():
-                break
             published.latest()
         self._waited_for_learner_s += time.monotonic() - started_s
 
-    def _tell(self, episode: Episode, waited_s: float) -> None:
+    def _take(self, episode: Episode, lives: Lives) -> None:
+        """Counts an episode, and tells of it unless one has just been told of."""
         self.episodes += 1
         self._timesteps += episode.length
+        self._untold = episode
+        if time.monotonic() - self._told_s >= self._rests_s:
+            self._tell(lives)
+
+    def _tell(self, lives: Lives) -> None:
+        """Tells how it goes, and of the newest episode."""
+        episode, self._untold, self._told_s = self._untold, None, time.monotonic()
+        if episode is None:
+            return
         rate = self._timesteps / (time.monotonic() - self._started_s)
         self._telemetry.status(
+            bodies=len(lives.writers),
             episodes=self.episodes,
             timesteps=self._timesteps,
             timesteps_per_s=rate,
@@ -186,7 +215,7 @@ class Rollouts:
             last_ended=episode.ended,
             exploration=dict(episode.start.exploration),
             step_ms=episode.step_ms_mean,
-            waited_s=waited_s,
+            waited_s=lives.waited_s,
             waited_for_learner_s=self._waited_for_learner_s,
         )
         scalars = {
@@ -197,3 +226,17 @@ class Rollouts:
         }
         scalars |= {f"reward/{name}": value for name, value in episode.reward_terms.items()}
         self._telemetry.scalars(scalars, self._timesteps)
+
+
+def _episodes(
+    simulator: ProstheticsEnv | ProstheticsVectorEnv,
+    policies: PolicySource,
+    lives: Lives,
+    plans: Sequence[Plans],
+    stop: Stop,
+) -> Iterator[Episode]:
+    """What the bodies of one simulator play."""
+    physics = simulator.physics.name
+    if isinstance(simulator, ProstheticsEnv):
+        return act(simulator, policies, lives.writers[0], plans[0], physics, stop)
+    return act_together(simulator, policies, lives.writers, plans, physics, stop)

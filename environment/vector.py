@@ -26,6 +26,9 @@ Float32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 _ROUNDING = 1e-6
 
+ONLY_WHEN_ASKED = AutoresetMode.DISABLED
+"""No environment is reset by a `step`; `reset` with a mask starts the next episodes."""
+
 
 class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
     """`num_envs` times what `ProstheticsEnv` is, each giving the very same numbers as that one alone.

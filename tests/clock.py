@@ -12,6 +12,8 @@ class Clock:
     def monotonic(self) -> float:
         return self._now_s
 
+    perf_counter = monotonic
+
     def time(self) -> float:
         return self._now_s
 

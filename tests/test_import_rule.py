@@ -31,7 +31,7 @@ HOMES = {
     "minari": ("agents/replay/data/",),
     "rich": ("infra/",),
 }
-LOOPS = ("agents/actor.py", "agents/learner.py", "agents/evaluator.py")
+LOOPS = ("agents/actor.py", "agents/batch_actor.py", "agents/learner.py", "agents/evaluator.py")
 CHOICES = (
     "agents.build",
     "agents.replay.mongo",

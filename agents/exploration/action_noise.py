@@ -15,7 +15,9 @@ class ActionNoise(ABC):
         self._policy = policy
 
     def __call__(self, observation: Float32) -> Float32:
-        action = self._policy(observation)
+        return self.explored(self._policy(observation))
+
+    def explored(self, action: Float32) -> Float32:
         return clipped(action + self.noise(len(action)))
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,14 @@ class Exploration(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Kind and level, for the episode's document."""
+
+
+@runtime_checkable
+class ActionExploration(Exploration, Protocol):
+    """One that needs nothing of the policy but its action: one evaluation of a policy can serve many of these."""
+
+    def explored(self, action: Float32) -> Float32:
+        """The policy's action (M,) -> action (M,) float32 in [-1, 1]; instead of a call, once per decision."""
 
 
 def clipped(action: NDArray[Any]) -> Float32:

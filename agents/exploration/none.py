@@ -14,7 +14,10 @@ class NoExploration:
         self._policy = policy
 
     def __call__(self, observation: Float32) -> Float32:
-        return clipped(self._policy(observation))
+        return self.explored(self._policy(observation))
+
+    def explored(self, action: Float32) -> Float32:
+        return clipped(action)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "none"}

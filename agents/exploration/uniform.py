@@ -19,8 +19,10 @@ class UniformActions:
         self._policy = policy
 
     def __call__(self, observation: Float32) -> Float32:
-        size = len(self._policy(observation))
-        return self._generator.uniform(-1.0, 1.0, size).astype(np.float32)
+        return self.explored(self._policy(observation))
+
+    def explored(self, action: Float32) -> Float32:
+        return self._generator.uniform(-1.0, 1.0, len(action)).astype(np.float32)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "uniform"}

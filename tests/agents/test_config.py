@@ -66,6 +66,7 @@ CHANGED: dict[str, Any] = {
         "reward_offset": -8.0,
         "lease_seconds": 6.0,
     },
+    "rollout": {"bodies": 16},
     "evaluation": {"seeds": [0, 4294967295], "official": True, "confirm_episodes": 2},
 }
 
@@ -214,6 +215,8 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
         ('algorithm.settings={"lr_schedule": {"warmup": 3}}', "no setting 'settings.lr_schedule.warmup'"),
         ('algorithm.settings={"precision": "half"}', "settings.precision is 'half', it must be"),
         ("exploration.noise_free_share=2", "noise_free_share"),
+        ("rollout.bodies=0", r"bodies=0 must be a whole number in 1\.\.256"),
+        ("rollout.bodies=257", "bodies=257 must be"),
     ],
 )
 def test_a_senseless_setting_is_refused(setting: str, words: str) -> None:
@@ -257,3 +260,9 @@ def test_a_run_s_configuration_is_kept_as_it_was_made() -> None:
     replay.open_run(sample_run(config=RunConfig.of(CHANGED).plain()))
     stored = replay.open_run(sample_run(config=RunConfig().plain()))
     assert RunConfig.of(stored.config) == RunConfig.of(CHANGED)
+
+
+def test_only_the_native_physics_has_many_bodies_in_a_process() -> None:
+    assert RunConfig().bodies == 1
+    assert RunConfig.of({"rollout": {"bodies": 16}}).bodies == 16
+    assert RunConfig.of({"rollout": {"bodies": 16}, "environment": {"physics": "opensim"}}).bodies == 1

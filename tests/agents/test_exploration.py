@@ -11,7 +11,7 @@ import pytest
 
 from agents.exploration.build import build_exploration
 from agents.exploration.config import KINDS, ExplorationConfig, Kind
-from agents.exploration.contract import Exploration, Float32
+from agents.exploration.contract import ActionExploration, Exploration, Float32
 from agents.exploration.fallback import WithFallback
 from agents.exploration.gaussian import GaussianNoise
 from agents.exploration.ladder import Ladder
@@ -250,3 +250,19 @@ def test_worker_outside_the_workers_is_refused() -> None:
 def test_an_episode_without_decisions_is_refused() -> None:
     with pytest.raises(ValueError, match="decisions is 0, needed at least 1"):
         Ladder(config=ExplorationConfig(), worker_index=0, workers=1, dt_s=0.1, decisions=0, seed=0)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NETWORK_KINDS])
+def test_what_needs_the_policy_s_action_alone_makes_the_same_of_it_as_when_it_asks_itself(kind: Kind) -> None:
+    policy, observations = small_policy(), rng().standard_normal((20, OBSERVATIONS)).astype(np.float32)
+    asking, told = built(kind), built(kind)
+    asking.reset(policy)
+    told.reset(policy)
+    assert isinstance(told, ActionExploration)
+    for observation in observations:
+        np.testing.assert_array_equal(told.explored(policy(observation)), asking(observation))
+
+
+@pytest.mark.parametrize("kind", NETWORK_KINDS)
+def test_what_needs_the_network_can_not_do_with_an_action(kind: Kind) -> None:
+    assert not isinstance(built(kind), ActionExploration)

@@ -17,6 +17,7 @@ from agents.networks import Actor
 from agents.normalisation import Normaliser
 from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import Policy, PolicyContract, RandomPolicy
+from tests.clock import Clock
 
 CONTRACT = PolicyContract(
     layout_sha256="1" * 64,
@@ -238,3 +239,17 @@ def test_a_damaged_pointer_or_manifest_stops_nobody(acting: Acting, damaged: str
 def test_a_fixed_policy_stays(acting: Acting) -> None:
     policies = FixedPolicy(acting.first)
     assert policies.latest() is policies.latest() is acting.first
+
+
+def test_a_store_that_was_just_looked_at_is_not_looked_at_again(
+    acting: Acting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("agents.policies.time", clock)
+    policies = PublishedPolicies(acting.store, "run", CONTRACT, acting.first, acting._note, look_every_s=0.5)
+    assert policies.latest() is acting.first
+    acting.publish()
+    clock.sleep(0.4)
+    assert policies.latest() is acting.first
+    clock.sleep(0.1)
+    assert policies.latest().version == 1

@@ -251,3 +251,11 @@ def test_blob_of_an_unknown_or_another_network_is_refused() -> None:
         Policy.from_blob(Blob(blob.tensors, {**blob.metadata, "network": "transformer"}), version=1)
     with pytest.raises(ValueError, match=r"actor/body\.hidden\.0\.weight is missing"):
         Policy.from_blob(Blob(blob.tensors, {**blob.metadata, "network": "mlp"}), version=1)
+
+
+def test_random_policy_answers_many_observations_at_once() -> None:
+    policy = RandomPolicy(CONTRACT, rng())
+    actions = policy(observations(7))
+    assert actions.shape == (7, 3)
+    assert actions.dtype == np.float32
+    assert len(np.unique(actions)) == 21

@@ -9,8 +9,9 @@ import pytest
 from filelock import FileLock
 
 from agents.config import RunConfig
+from agents.lives import spool_folder
 from agents.replay.runs import Run
-from agents.worker import Collected, Rollouts, spool_folder
+from agents.worker import Collected, Rollouts
 from tests.agents.spools import Away, files
 from tests.runs import RUN, fake_environment, open_run, quiet_telemetry, small_config
 
