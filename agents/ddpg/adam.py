@@ -60,8 +60,15 @@ class Adam:
         return arrays | {f"{prefix}/steps": steps}
 
     def load(self, arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
-        """Goes on where `arrays` was told."""
+        """Goes on where `arrays` was told. Raises: ValueError when a moment is missing or of another shape."""
         for name, moments in zip(_MOMENTS, self._moments, strict=True):
             for index, moment in enumerate(moments):
-                moment.copy_(torch.tensor(arrays[f"{prefix}/{index}/{name}"]))
+                found = arrays.get(f"{prefix}/{index}/{name}")
+                if found is None or found.shape != tuple(moment.shape):
+                    shape = "missing" if found is None else f"of shape {found.shape}"
+                    raise ValueError(
+                        f"tensor {prefix}/{index}/{name} is {shape}, needed {tuple(moment.shape)}; was it saved with "
+                        "other networks, or by code from before the critics were stacked? Train under another run name"
+                    )
+                moment.copy_(torch.tensor(found))
         self._steps.fill_(float(arrays[f"{prefix}/steps"][0]))

@@ -54,3 +54,11 @@ def test_restored_adam_goes_on_bit_for_bit() -> None:
         assert torch.equal(one, other)
     assert stored["adam/steps"].tolist() == [3.0, 3.0, 3.0], "what was stored does not follow"
     assert not np.array_equal(stored["adam/0/exp_avg"], first.arrays("adam")["adam/0/exp_avg"])
+
+
+def test_moments_of_other_networks_are_refused() -> None:
+    stored = Adam(parameters()).arrays("adam")
+    stacked = [torch.stack([value.detach(), value.detach()]).requires_grad_() for value in parameters()]
+
+    with pytest.raises(ValueError, match=r"adam/0/exp_avg is of shape \(4, 3\), needed \(2, 4, 3\)"):
+        Adam(stacked).load(stored, "adam")

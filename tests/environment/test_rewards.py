@@ -48,6 +48,26 @@ def test_round_two_looks_at_ground_axes_and_not_at_where_the_walker_faces() -> N
     assert total(reward, standing({**WALKING, "body_pos_rot/pelvis/y": 1.0})) == total(reward, standing(WALKING))
 
 
+def test_walk_by_hand() -> None:
+    state = standing(
+        {**WALKING, "muscles/push_a/activation": 0.5, "muscles/pull_b/activation": 1.0}, target=(1.25, 0.0, 0.0)
+    )
+    terms = {name: float(value) for name, value in rewards.walk(LAYOUT).evaluate(state).items()}
+    # |v - v*|^2 = 0.25^2 + 0.5^2 = 0.3125, a fifth of 1.25^2.
+    assert terms == pytest.approx({"alive": 0.2, "velocity": 0.8, "effort": -0.0008})
+
+
+def test_walk_pays_a_body_at_rest_a_sixth_of_one_that_does_what_is_asked() -> None:
+    reward, target = rewards.walk(LAYOUT), (1.25, 0.0, 0.0)
+    assert total(reward, standing({}, target=target)) == pytest.approx(0.2)
+    assert total(reward, standing({"body_vel/pelvis/x": 1.25}, target=target)) == pytest.approx(1.2)
+
+
+def test_no_step_of_walk_costs_anything_even_in_a_fast_fall_with_every_muscle_at_its_most() -> None:
+    falling = {"body_vel/pelvis/x": -9.0, **{f"muscles/{name}/activation": 1.0 for name in MUSCLES}}
+    assert 0.0 < total(rewards.walk(LAYOUT), standing(falling, target=(1.25, 0.0, 0.0))) < 0.03
+
+
 @pytest.mark.parametrize("name", sorted(TASK_REWARDS))
 def test_a_batch_is_judged_like_its_states_one_by_one(name: str) -> None:
     weights = dict.fromkeys(SHAPED_TERMS, 0.7)
