@@ -81,7 +81,8 @@ def walk(layout: StateLayout) -> Reward:
 
     def velocity(states: Array) -> Array:
         error = np.square(states[..., ahead] - states[..., tx]) + np.square(states[..., aside] - states[..., tz])
-        return np.maximum(_WALK_LEAST_VELOCITY, 1.0 - error / _WALK_SPEED_SQUARED)
+        bounded: Array = np.maximum(_WALK_LEAST_VELOCITY, 1.0 - error / _WALK_SPEED_SQUARED)
+        return bounded
 
     return Reward(
         "walk/1",
