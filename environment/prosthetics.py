@@ -17,6 +17,7 @@ from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
 from environment.rewards import build_reward
 from environment.seeds import drawn_seed
+from environment.starts import StartSource, begin
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Ending, Termination
 from environment.timestep import TimeStep
@@ -35,16 +36,24 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
     - `timesteps`: the control steps taken, as a tuple of `TimeStep` (at reset: the reset state alone);
     - `reward_terms`: the reward split by named term;
     - `ended`: None, or why the episode is over (`fall`, `time_limit`, `abort: …`, `simulator_error: …`);
-    - `seed`: of the episode; `reset(seed=info["seed"])` starts the same one again.
+    - `seed`: of the episode; `reset(seed=info["seed"])` starts the same one again;
+    - `start`, after a reset with `starts`: how the episode starts, see `environment.starts.Start.facts`.
 
     A failing simulator ends the episode as truncated; the step it failed in leaves no `TimeStep`.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  (declared so by Gymnasium)
 
-    def __init__(self, config: EnvironmentConfig | None = None, physics: Physics | None = None) -> None:
+    def __init__(
+        self,
+        config: EnvironmentConfig | None = None,
+        physics: Physics | None = None,
+        starts: StartSource | None = None,
+    ) -> None:
         """Builds the simulator of `config`, or takes `physics` (it must be of the task's model)."""
         self.config = config or EnvironmentConfig()
+        self.starts = starts
+        """Where episodes start; None is the default pose, always."""
         self.task = task(self.config.task)
         self.physics = physics or build_physics(self.config)
         self.layout = self.physics.layout.with_target()
@@ -90,13 +99,20 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self._seed = episode_seed
         self._step = 0
         self._ended = Ending("the reset failed", terminated=False)
-        self._state = self._with_target(self.physics.reset())
+        info: dict[str, Any] = {"reward_terms": {}, "ended": None, "seed": episode_seed}
+        if self.starts is None:
+            state = self.physics.reset()
+        else:
+            state, info["start"] = begin(
+                self.starts, episode_seed, reset=self.physics.reset, start_at=self.physics.start_at, over=self._is_over
+            )
+        self._state = self._with_target(state)
         self._ended = None
         muscles = len(self.physics.muscles)
         first = self._timestep(np.zeros(muscles, np.float32), np.zeros(muscles, np.float32), False, 0.0, None)
         self._window.clear()
         self._window.extend([first.state] * (self.observe.history + 1))
-        return self._observation(), {"timesteps": (first,), "reward_terms": {}, "ended": None, "seed": episode_seed}
+        return self._observation(), {"timesteps": (first,), **info}
 
     def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
         """Holds `action` (M,) in [-1, 1] for one decision.
@@ -135,6 +151,9 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
     def close(self) -> None:
         """Frees the simulator."""
         self.physics.close()
+
+    def _is_over(self, state: NDArray[np.float64]) -> bool:
+        return self._termination(self._with_target(state), 0) is not None
 
     def _advance(self, excitation: Float32) -> None:
         state = self.physics.step(excitation)

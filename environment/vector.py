@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -17,6 +18,7 @@ from environment.observations import observation
 from environment.physics.models import model_path
 from environment.physics.native.settings import NativeSettings
 from environment.rewards import build_reward
+from environment.starts import StartSource, begin
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Termination
 from environment.vector_decision import Decision
@@ -38,7 +40,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
     look at their actions (`AutoresetMode.NEXT_STEP`), or at once (`SAME_STEP`, with `final_obs` and `final_info`).
 
     `infos` carries what `info` carries there, as arrays over the environments with masks beside (`_seed`, …):
-    `reward_terms`, `ended`, `seed`, and as `timesteps` the columns of the control steps taken, which
+    `reward_terms`, `ended`, `seed`, `start`, and as `timesteps` the columns of the control steps taken, which
     `environment.vector_decision.timesteps` turns into one environment's `TimeStep`s.
     """
 
@@ -49,12 +51,15 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         *,
         threads: int = 1,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        starts: StartSource | None = None,
     ) -> None:
         """Room for `num_envs` environments, simulated by `threads` threads.
 
         Raises: ValueError when `config` names another physics than the native one.
         """
         self.config = config or EnvironmentConfig()
+        self.starts = starts
+        """Where episodes start; None is the default pose, always."""
         settings = self.config.physics_settings
         if not isinstance(settings, NativeSettings):
             raise ValueError(
@@ -74,6 +79,8 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self._terminates = np.array([bool(one and one.terminated) for one in self._termination.endings])
         self._episodes = Episodes(self.task, self.config.frame_skip, num_envs)
         self._running = np.zeros(num_envs, dtype=bool)
+        self._started_how = np.empty(num_envs, object)
+        """(N,) what is told of each episode's start."""
         self._begun = False
         self._recent = np.zeros((self.observe.history + 1, num_envs, self.layout.size), np.float32)
         self.num_envs = num_envs
@@ -217,10 +224,25 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self._running[rows] = False
         for environment in rows.tolist():
             self._episodes.begin(environment, seeds[environment])
-        self.physics.reset(rows)
+        if self.starts is None:
+            self.physics.reset(rows)
+        else:
+            for environment in rows.tolist():
+                self._begin(self.starts, environment)
         self.physics.rows[:, -3:] = self._episodes.targets_m_per_s()
         decision.start(rows, self.physics.rows[rows])
         self._running[rows] = True
+
+    def _begin(self, starts: StartSource, environment: int) -> None:
+        """Puts one body where its episode starts."""
+        target = self._episodes.targets_m_per_s()[environment]
+        _, self._started_how[environment] = begin(
+            starts,
+            int(self._episodes.seeds[environment]),
+            reset=lambda: self.physics.reset([environment])[environment].copy(),
+            start_at=partial(self.physics.start_at, environment),
+            over=lambda state: self._termination(np.append(state, target), 0) is not None,
+        )
 
     def _after_the_end(self, decision: Decision, over: Bools, seen: Float32) -> tuple[Float32, dict[str, Any]]:
         """The environments that are over start again at once; how they ended goes into `final_obs` and `final_info`."""
@@ -239,7 +261,10 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         return self.observe(self._recent.swapaxes(0, 1), self._episodes.target_ages_s())
 
     def _info(self, decision: Decision, told: Bools) -> dict[str, Any]:
-        return decision.info(told) | {"seed": self._episodes.seeds.copy(), "_seed": told}
+        info = decision.info(told) | {"seed": self._episodes.seeds.copy(), "_seed": told}
+        if self.starts is not None:
+            info |= {"start": self._started_how.copy(), "_start": told & decision.started}
+        return info
 
     def _checked(self, actions: Float32, resting: NDArray[np.intp]) -> Float32:
         """A copy of the actions, zero for the environments in `resting`, which need none."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
+from environment.physics.start_state import check_start
 from environment.state import AXES, Entry, StateLayout
 from environment.timestep import CONTROL_STEP_S
 
@@ -62,6 +63,15 @@ class FakePhysics:
         self._started = True
         self._step, self._x, self._v, self._height = 0, 0.0, 0.0, 0.94
         self._excitation = np.zeros(len(MUSCLES))
+        return self._vector(0.0)
+
+    def start_at(self, state: NDArray[Any]) -> NDArray[np.float64]:
+        values = check_start(state, self.layout, {})
+        self.reset()
+        index = self.layout.index
+        self._x, self._height = (values[index[f"joint_pos/ground_pelvis/pelvis_{axis}"]] for axis in ("tx", "ty"))
+        self._v = float(values[index["joint_vel/ground_pelvis/pelvis_tx"]])
+        self._excitation = values[self.layout.ending("muscles", "activation")]
         return self._vector(0.0)
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:

@@ -73,6 +73,20 @@ class Physics(Protocol):
         Raises: SimulationError.
         """
 
+    def start_at(self, state: NDArray[Any]) -> NDArray[np.float64]:
+        """As `reset`, but at the coordinates, speeds, activations and fibre lengths of `state`; returns the state (S,).
+
+        Time and step are 0 there. A state that was stored as float32 in the middle of an episode continues as it did
+        there, but for that rounding and for what an integrator remembers of the past.
+
+        Args:
+            state: (S,) in the order of `layout`. What follows from those numbers is worked out anew.
+
+        Raises:
+            ValueError: No state of this body, see `start_state.check_start`; nothing has moved then.
+            SimulationError: It leads to numbers that are not finite.
+        """
+
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
         """Holds the excitations for one control step (10 ms) and returns the state (S,) reached.
 

@@ -24,6 +24,7 @@ from environment.physics.opensim_libraries import load_libraries_first
 from environment.physics.opensim_locked import weld_locked
 from environment.physics.opensim_reader import StateReader, WeldedReader
 from environment.physics.settings import OpenSimSettings
+from environment.physics.start_state import check_start
 from environment.state import StateLayout
 from environment.timestep import CONTROL_STEP_S
 
@@ -79,17 +80,23 @@ class OpenSimPhysics:
     def reset(self) -> NDArray[np.float64]:
         self._last = None
 
-        def start() -> None:
-            # A new episode starts from osim-rl's initial controls, whatever the last one ended with.
-            self._set_controls(np.ones(len(self._muscles)))
-            self._state = self._model.initializeState()
-            self._model.equilibrateMuscles(self._state)
-            self._state.setTime(0.0)
-            self._step = 0
-            self._excitation = np.zeros(len(self._muscles))
-            self._renew_manager()
+        return self._read_after(lambda: self._begin(self._model.equilibrateMuscles), "reset")
 
-        return self._read_after(start, "reset")
+    def start_at(self, state: NDArray[Any]) -> NDArray[np.float64]:
+        values = check_start(state, self.layout, self._reader.locked)
+        self._last = None
+        return self._read_after(lambda: self._begin(lambda fresh: self._reader.write(fresh, values)), "start")
+
+    def _begin(self, place: Callable[[Any], None]) -> None:
+        """An episode at time 0, in the state that `place` makes of the model's own."""
+        # It starts from osim-rl's initial controls, whatever the last one ended with.
+        self._set_controls(np.ones(len(self._muscles)))
+        self._state = self._model.initializeState()
+        place(self._state)
+        self._state.setTime(0.0)
+        self._step = 0
+        self._excitation = np.zeros(len(self._muscles))
+        self._renew_manager()
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
         values = check_excitation(excitation, len(self._muscles))
@@ -195,4 +202,4 @@ def _load(path: Path, weld: bool) -> tuple[Any, StateReader]:
         model = opensim.Model(str(file))
     model.initSystem()
     model.setUseVisualizer(False)
-    return model, WeldedReader(model, reader.layout, reader.read(state))
+    return model, WeldedReader(model, reader, reader.read(state))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from environment.physics.full_layout import BODY_UNITS, full_layout
+from environment.physics.start_state import locked_places
 from environment.state import StateLayout
 
 # OpenSim's Coordinate::MotionType.
@@ -26,10 +28,16 @@ class StateReader:
         muscles = {muscle.getName(): muscle for muscle in self._muscles}
         # A muscle's record is its one actuation, which is read faster by itself.
         self._actuators = [muscles.get(force.getName()) for force in self._forces]
-        self._coordinates = [joint.get_coordinates(i) for joint in self._joints for i in range(joint.numCoordinates())]
+        self._owned = [
+            (joint.getName(), joint.get_coordinates(i)) for joint in self._joints for i in range(joint.numCoordinates())
+        ]
+        self._coordinates = [coordinate for _, coordinate in self._owned]
         if model.getMarkerSet().getSize():
             raise ValueError("this model has markers, which the state does not carry")
         self.layout = self._describe()
+        locked = {one.getName(): one.getDefaultValue() for one in self._coordinates if one.getDefaultLocked()}
+        self.locked: Mapping[int, float] = locked_places(self.layout, locked)
+        """Position in a state -> value of the coordinates that do not move."""
 
     def read(self, state: Any) -> NDArray[np.float64]:
         """The state (S,) of the moment, realised to accelerations."""
@@ -56,6 +64,21 @@ class StateReader:
         ):
             values += [center.get(i) for i in range(3)]
         return np.array(values)
+
+    def write(self, state: Any, values: NDArray[np.float64]) -> None:
+        """Gives OpenSim's state the coordinates, speeds, activations and fibre lengths of the vector (S,) `values`."""
+        index = self.layout.index
+        for joint, coordinate in self._owned:
+            if not coordinate.getDefaultLocked():
+                path = coordinate.getAbsolutePathString()
+                for branch, leaf in (("joint_pos", "value"), ("joint_vel", "speed")):
+                    place = index[f"{branch}/{joint}/{coordinate.getName()}"]
+                    self._model.setStateVariableValue(state, f"{path}/{leaf}", float(values[place]))
+        for muscle in self._muscles:
+            for leaf in ("activation", "fiber_length"):
+                place = index[f"muscles/{muscle.getName()}/{leaf}"]
+                path = f"{muscle.getAbsolutePathString()}/{leaf}"
+                self._model.setStateVariableValue(state, path, float(values[place]))
 
     def _body_values(self, state: Any) -> list[float]:
         """Six groups over all bodies: position, velocity, acceleration, then the same of the rotation."""
@@ -95,20 +118,21 @@ class WeldedReader(StateReader):
     Their numbers, and those of their limit forces, do not change: they are the start pose's, at rest.
     """
 
-    def __init__(self, model: Any, published: StateLayout, start: NDArray[np.float64]) -> None:
+    def __init__(self, model: Any, published: StateReader, start: NDArray[np.float64]) -> None:
         """
         Args:
             model: Without its locked coordinates.
-            published: Layout of the model that has them.
+            published: Of the model that has them.
             start: (S,) of that model in its start pose.
         """
         super().__init__(model)
-        self._places = np.array([published.index[name] for name in self.layout.names])
+        layout = published.layout
+        self._places = np.array([layout.index[name] for name in self.layout.names])
         self._constant = start.copy()
         # A constraint leaves some noise in what should be zero.
         for branch in ("joint_vel", "joint_acc"):
-            self._constant[published.where(branch)] = 0.0
-        self.layout = published
+            self._constant[layout.where(branch)] = 0.0
+        self.layout, self.locked = layout, published.locked
 
     def read(self, state: Any) -> NDArray[np.float64]:
         values = self._constant.copy()

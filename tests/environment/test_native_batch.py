@@ -88,6 +88,31 @@ def test_stale_controls_are_the_same_in_a_batch_also_after_a_rest_and_a_reset() 
             batch.step(excitations[0], [2])
 
 
+@pytest.mark.parametrize("settings", [NativeSettings(), NativeSettings("RungeKuttaMerson", 5e-5, stale_controls=True)])
+def test_a_given_start_is_that_of_a_body_alone_bit_for_bit_and_disturbs_no_other(settings: NativeSettings) -> None:
+    batch, physics, excitations = NativeBatch(MODEL, settings, 9), NativePhysics(MODEL, settings), plan(9, 12)
+    stored = play(batch, excitations[:6])[-1, 4].astype(np.float32)
+    others = np.arange(9) != 7
+    before = batch.states.copy()
+    start = batch.start_at(7, stored)
+    assert (batch.states[others] == before[others]).all()
+    assert start.tobytes() == batch.states[7].tobytes() == physics.start_at(stored).tobytes()
+    for step in excitations[6:]:
+        batch.step(step)
+        assert batch.states[7].tobytes() == physics.step(step[7]).tobytes()
+    assert batch.snapshot(7).step == 6
+
+
+def test_a_start_that_is_no_state_moves_nobody() -> None:
+    batch = NativeBatch(MODEL, number=3)
+    batch.reset()
+    before = batch.states.copy()
+    with pytest.raises(ValueError, match="is not finite"):
+        batch.start_at(1, np.full(batch.layout.size, np.nan))
+    assert (batch.states == before).all()
+    assert batch.ready.all()
+
+
 def test_the_start_is_that_of_a_body_alone() -> None:
     assert (NativeBatch(MODEL, number=9).reset() == NativePhysics(MODEL).reset()).all()
 

@@ -10,6 +10,7 @@ import pytest
 from environment.physics.contract import Physics
 from environment.physics.models import model_path
 from environment.physics.settings import OpenSimSettings
+from environment.physics.start_state import start_places
 from tests.fakes import FakePhysics
 
 Make = Callable[[], Physics]
@@ -161,6 +162,108 @@ def test_a_snapshot_does_not_change_when_the_simulation_goes_on(physics: Physics
     physics.step(np.ones(len(physics.muscles)))
     assert np.array_equal(snapshot.y, before[0])
     assert np.array_equal(snapshot.excitation, before[1])
+
+
+@pytest.mark.parametrize("into", ["itself", "another"])
+def test_a_state_stored_in_the_middle_of_an_episode_goes_on_as_it_did_there(make: Make, into: str) -> None:
+    body = make()
+    places = body.layout.where("body_pos", "joint_pos")
+    actions = excitations(body, 30)
+    body.reset()
+    stored = play(body, actions[:15])[-1].astype(np.float32)
+    after = play(body, actions[15:])
+    other = body if into == "itself" else make()
+    start = other.start_at(stored)
+    kept = start_places(body.layout)
+    np.testing.assert_allclose(start[kept], stored[kept], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(start[places], stored[places], rtol=1e-6, atol=1e-6)
+    assert (other.snapshot().step, other.snapshot().time_s) == (0, 0.0)
+    again = play(other, actions[15:])
+    assert other.snapshot().step == 15
+    apart = np.abs(again[:, places] - after[:, places])
+    # OpenSim's integrator remembers more of the past than one can give it back, which outweighs the rounding.
+    first, later = (1e-4, 1e-3) if body.name.startswith("opensim") else (1e-6, 1e-5)
+    assert apart[0].max() < first
+    assert apart.max() < later
+
+
+def test_the_same_start_gives_the_same_states_bit_for_bit_whatever_was_before(make: Make) -> None:
+    body, other = make(), make()
+    actions = excitations(body, 8)
+    body.reset()
+    stored = play(body, actions)[-1].astype(np.float32)
+    first = np.vstack((body.start_at(stored), play(body, actions)))
+    again = np.vstack((body.start_at(stored), play(body, actions)))
+    elsewhere = np.vstack((other.start_at(stored), play(other, actions)))
+    assert first.tobytes() == again.tobytes() == elsewhere.tobytes()
+
+
+def test_starting_in_the_reset_s_state_is_the_reset_but_for_the_last_digits(physics: Physics) -> None:
+    start = physics.reset()
+    np.testing.assert_allclose(physics.start_at(start), start, rtol=1e-7, atol=1e-5)
+
+
+def test_a_push_moves_the_whole_body(physics: Physics) -> None:
+    state = physics.reset()
+    state[physics.layout.index["joint_vel/ground_pelvis/pelvis_tx"]] = 1.25
+    pushed = physics.start_at(state)
+    speeds = [i for i, name in enumerate(physics.layout.names) if name.startswith("body_vel/") and name.endswith("/x")]
+    np.testing.assert_allclose(pushed[speeds], 1.25, atol=1e-9)
+
+
+def test_a_reset_after_a_given_start_starts_anew(physics: Physics) -> None:
+    start = physics.reset()
+    physics.start_at(physics.step(np.full(len(physics.muscles), 0.5)))
+    play(physics, excitations(physics, 3))
+    assert physics.reset().tobytes() == start.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ("joint_pos/ground_pelvis/pelvis_ty", np.nan, "pelvis_ty of the start state is not finite"),
+        ("activation", 1.2, "is 1.2; it must be in 0..1"),
+        ("fiber_length", -0.1, "a length can not be negative"),
+    ],
+)
+def test_a_start_state_that_no_body_has_is_refused_and_moves_nothing(
+    physics: Physics, entry: str, value: float, words: str
+) -> None:
+    state = physics.step(np.full(len(physics.muscles), 0.5))
+    before = physics.snapshot()
+    wrong = state.copy()
+    wrong[physics.layout.index[entry] if "/" in entry else physics.layout.ending("muscles", entry)[0]] = value
+    with pytest.raises(ValueError, match=words):
+        physics.start_at(wrong)
+    with pytest.raises(ValueError, match=r"start state has shape .* without a target"):
+        physics.start_at(np.append(state, [1.25, 0.0, 0.0]))
+    assert physics.snapshot().y.tobytes() == before.y.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["native", pytest.param("opensim", marks=pytest.mark.opensim)])
+def test_a_start_state_with_a_locked_coordinate_elsewhere_is_refused(kind: str) -> None:
+    physics = MAKERS[kind]()
+    state = physics.reset()
+    state[physics.layout.index["joint_pos/back/lumbar_extension"]] = 0.3
+    with pytest.raises(ValueError, match=r"lumbar_extension of the start state is 0.3, this model locks it at -0.087"):
+        physics.start_at(state)
+
+
+@pytest.mark.opensim
+def test_opensim_with_its_locked_coordinates_constrained_starts_there_as_well() -> None:
+    body, welded = opensim_body(OpenSimSettings(accuracy=1e-3, weld_locked=False)), opensim_body()
+    body.reset()
+    stored = play(body, excitations(body, 3))[-1].astype(np.float32)
+    np.testing.assert_allclose(body.start_at(stored), welded.start_at(stored), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.opensim
+def test_native_and_opensim_say_the_same_of_a_start() -> None:
+    native, opensim = native_body(), opensim_body()
+    native.reset()
+    stored = play(native, excitations(native, 12))[-1].astype(np.float32)
+    ours, theirs = native.start_at(stored), opensim.start_at(stored)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("into", ["itself", "another"])

@@ -12,7 +12,7 @@ from environment.osim_file import read_model
 from environment.physics.contract import SimulationError, Snapshot
 from environment.physics.native.checks import Which, check_excitations, positions
 from environment.physics.native.engine import Engine
-from environment.physics.native.physics import DEFAULT, why
+from environment.physics.native.physics import DEFAULT, unstartable, why
 from environment.physics.native.settings import NativeSettings
 from environment.state import StateLayout
 from environment.timestep import CONTROL_STEP_S
@@ -152,6 +152,21 @@ class NativeBatch:
         self._forgive(rows)
         state: NDArray[np.float64] = self.states[body].copy()
         return state
+
+    def start_at(self, body: int, state: NDArray[Any]) -> NDArray[np.float64]:
+        """As `reset` of one body, but in a given state, see `Physics.start_at`; returns its state (S,), a copy.
+
+        Raises: ValueError; SimulationError, and the body must be reset then.
+        """
+        settings = self._engine.settings
+        before = np.full(len(self._muscles), 1.0 if settings.stale_controls else 0.0)
+        y = self._engine.continuous(state)
+        reached = self.restore(body, Snapshot(0.0, 0, y, before, settings.first_step_s))
+        failed = int(self._engine.bodies.failed[body])
+        if failed:
+            self._steps[body] = _NOT_STARTED
+            raise SimulationError(unstartable(failed, self.layout, reached))
+        return reached
 
     def close(self) -> None:
         """Ends the threads; the batch can not be used again."""

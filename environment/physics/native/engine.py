@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from environment.body_model import BodyModel
 from environment.physics.native.compilation import compile_model
-from environment.physics.native.layout import state_layout
+from environment.physics.native.layout import continuous_places, state_layout
 from environment.physics.native.machine_code import machine_code
 from environment.physics.native.methods import method
 from environment.physics.native.references import Directory
 from environment.physics.native.settings import NativeSettings
 from environment.physics.native.workspace import Bodies, bodies, running, workspace
+from environment.physics.start_state import check_start, locked_places
 
 LANES = 8
 """Bodies that a processor core moves at the same time, when there are several."""
@@ -34,6 +37,11 @@ class Engine:
         self.settings = settings
         self.tables = compile_model(model)
         self.layout = state_layout(model)
+        locked = {one.name: one.default for one in model.coordinates if one.locked}
+        self.locked: Mapping[int, float] = locked_places(self.layout, locked)
+        """Position in a state -> value of the coordinates that do not move."""
+        self.places = continuous_places(model, self.layout)
+        """(2 D + 2 M,) where `bodies.y` is in a state."""
         self.number = number
         self.bodies: Bodies = bodies(self.tables, number, self.layout.size)
         lanes = LANES if number > 1 else 1
@@ -55,13 +63,22 @@ class Engine:
         if moving:
             raise ValueError(f"{self.model.name} starts with moving coordinates ({', '.join(moving)}): not supported")
         dofs, muscles = len(free), len(self.model.muscles)
-        self.bodies.y[0] = 0.0
-        self.bodies.y[0, :dofs] = [one.default for one in free]
-        self.bodies.y[0, 2 * dofs : 2 * dofs + muscles] = self.tables.muscles.default_activation
+        y = np.zeros(2 * (dofs + muscles))
+        y[:dofs] = [one.default for one in free]
+        y[2 * dofs : 2 * dofs + muscles] = self.tables.muscles.default_activation
+        return self.settled(y)
+
+    def settled(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(2 D + 2 M,) `y` with its fibres in equilibrium, at rest; writes over the first body."""
+        self.bodies.y[0] = y
         run, work = self._room(1)
         machine_code("settle").settle(self._tables.entries, self._bodies.entries, run.entries, work.entries)
-        start: NDArray[np.float64] = self.bodies.y[0].copy()
-        return start
+        found: NDArray[np.float64] = self.bodies.y[0].copy()
+        return found
+
+    def continuous(self, state: NDArray[Any]) -> NDArray[np.float64]:
+        """(2 D + 2 M,) of a state (S,). Raises: ValueError, see `check_start`."""
+        return check_start(state, self.layout, self.locked)[self.places]
 
     def advance(self, duration_s: float, which: NDArray[np.intp] | None = None) -> None:
         """Moves bodies on by `duration_s`, or not at all when it is 0, and describes where they are.

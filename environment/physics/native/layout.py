@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from environment.body_model import (
     GROUND,
     BodyModel,
@@ -23,6 +26,16 @@ def state_layout(model: BodyModel) -> StateLayout:
         [(force.name, label, unit) for force in model.forces for label, unit in _record(force)],
         [muscle.name for muscle in model.muscles],
     )
+
+
+def continuous_places(model: BodyModel, layout: StateLayout) -> NDArray[np.intp]:
+    """(2 D + 2 M,) where the engine's continuous numbers are in a state: the coordinates that are not locked, their
+    speeds, activations, fibre lengths.
+    """
+    free = [f"{joint.name}/{one.name}" for joint in model.joints for one in joint.coordinates if not one.locked]
+    names = [f"{branch}/{coordinate}" for branch in ("joint_pos", "joint_vel") for coordinate in free]
+    names += [f"muscles/{muscle.name}/{leaf}" for leaf in ("activation", "fiber_length") for muscle in model.muscles]
+    return np.array([layout.index[name] for name in names])
 
 
 def _record(force: Force) -> list[tuple[str, str]]:

@@ -46,10 +46,20 @@ class NativePhysics:
         return self._engine.model.sha256
 
     def reset(self) -> NDArray[np.float64]:
+        return self._begin(self._start)
+
+    def start_at(self, state: NDArray[Any]) -> NDArray[np.float64]:
+        reached = self._begin(self._engine.continuous(state))
+        if self._engine.bodies.failed[0]:
+            self._step = -1
+            raise SimulationError(unstartable(int(self._engine.bodies.failed[0]), self.layout, reached))
+        return reached
+
+    def _begin(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
         settings = self._engine.settings
         # osim-rl's muscles are fully excited before the first action.
         before = np.full(len(self._muscles), 1.0 if settings.stale_controls else 0.0)
-        return self.restore(Snapshot(0.0, 0, self._start, before, settings.first_step_s))
+        return self.restore(Snapshot(0.0, 0, y, before, settings.first_step_s))
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
         bodies = self._engine.bodies
@@ -101,6 +111,11 @@ class NativePhysics:
     def close(self) -> None:
         self._engine.close()
         self._step = -1
+
+
+def unstartable(failed: int, layout: StateLayout, state: NDArray[np.float64]) -> str:
+    """Why a body can not start in `state`."""
+    return f"the native engine can not start there: {why(failed, layout, state)}"
 
 
 def why(failed: int, layout: StateLayout, state: NDArray[np.float64]) -> str:
