@@ -4,8 +4,8 @@
     explore    random actions until the run has enough random timesteps
     rollout    a rollout worker
     learn      the learner
-    evaluate   score published checkpoints, in the background or one of them once
-    export-policy  write a published policy as ONNX, or for numpy alone
+    evaluate   score published checkpoints, in the background or one of them once; --official: as the challenge does
+    export-policy  write a published policy as safetensors, as ONNX, or for numpy alone
     find-lr    which learning rates the stored timesteps bear
     resimulate play stored episodes on the reference physics and tell how far they come apart
     replay     what is stored: summary, episodes, export, import, prune, verify, spool
@@ -37,6 +37,8 @@ from agents.connections import Connections, ConnectionsMissing
 from agents.evaluator import Stopped
 from agents.lease import LeaseLost, RunIsTaken
 from agents.new_run import NewRun, add_options
+from agents.official.options import BEST, misplaced
+from agents.official.options import add_options as add_official
 from agents.plain import ConfigError
 from agents.policy import PolicyMismatch
 from agents.policy_export import FORMS, ExportFailed
@@ -76,7 +78,11 @@ _CLEAR = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0 after a clean end, 1 with one sentence on stderr otherwise."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    wrong: Callable[[argparse.Namespace], str | None] | None = getattr(options, "wrong", None)
+    if wrong is not None and (reason := wrong(options)) is not None:
+        parser.error(reason)
     set_up_logging()
     stop = stop_on_signals()
     command: Callable[[argparse.Namespace, StopFlag], None] = options.command
@@ -167,6 +173,11 @@ def learn(options: argparse.Namespace, stop: StopFlag) -> None:
 
 def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
     """Scores checkpoints beside the baselines on the same seeds."""
+    if options.official:
+        from agents.official.command import score_officially
+
+        score_officially(options, stop)
+        return
     from dataclasses import replace
 
     from agents.policy import Policy
@@ -176,8 +187,7 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
     with Session(options.run, options.process or ("evaluator-once" if once else "evaluator")) as session:
         settings = session.config.evaluation
         seeds = tuple(options.seeds or settings.seeds)
-        evaluation = replace(settings, seeds=seeds, official=options.official or settings.official)
-        config = replace(session.config, evaluation=evaluation)
+        config = replace(session.config, evaluation=replace(settings, seeds=seeds))
         with closing(Scorer(session.run, config, session.replay, session.telemetry, stop)) as scorer:
             if not once:
                 score_published(scorer, session.store, session.run.name, seeds, lambda: stop.wait(1.0))
@@ -190,15 +200,20 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
 
 
 def export_policy(options: argparse.Namespace, stop: StopFlag) -> None:
-    """Writes a published policy as ONNX, or as arrays for `agents/numpy_policy.py`, and compares it with the policy."""
+    """Writes a published policy as safetensors (for `evaluate --official` and `watch`), as ONNX, or as arrays for
+    `agents/numpy_policy.py`, and compares it with the policy."""
     from agents.build import contract_of
+    from agents.official.sources import best_version
     from agents.policy_export import export_policy as export
+    from agents.policy_file import provenance_of
 
     if not options.out.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder {options.out.absolute().parent} to write {options.out.name} in")
     with Session(options.run, options.process or "exporter") as session:
-        version, blob = session.store.load(session.run.name, "policy", options.version)
-        export(blob, version.number, contract_of(session.run, session.config), options.format, options.out)
+        number = best_version(session.replay, options.run) if options.version == BEST else options.version
+        version, blob = session.store.load(session.run.name, "policy", number)
+        needed, provenance = contract_of(session.run, session.config), provenance_of(version)
+        export(blob, version.number, needed, options.format, options.out, provenance)
     print(f"{options.out}: version {version.number} of run {options.run}, {options.out.stat().st_size:,} bytes")
 
 
@@ -258,12 +273,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
-    def command(function: Callable[[argparse.Namespace, StopFlag], None]) -> argparse.ArgumentParser:
+    def command(
+        function: Callable[[argparse.Namespace, StopFlag], None], *, needs_run: bool = True
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(
             function.__name__.replace("_", "-"), help=(function.__doc__ or "").rstrip("."), description=function.__doc__
         )
         added.set_defaults(command=function)
-        added.add_argument("--run", required=True, metavar="NAME", help="the run's name")
+        added.add_argument("--run", required=needs_run, metavar="NAME", help="the run's name")
         added.add_argument("--process", metavar="NAME", help="name of this process in logs and events")
         added.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
         return added
@@ -275,18 +292,19 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--episodes", type=int, metavar="N", help="stop after so many")
     command(explore).add_argument("--timesteps", type=int, metavar="N", help="in the log of the run when done")
     command(learn)
-    scoring = command(evaluate)
+    scoring = command(evaluate, needs_run=False)
+    scoring.set_defaults(wrong=misplaced)
     scoring.add_argument(
-        "--version", type=int, metavar="N", help="score this version once (default: follow the newest)"
+        "--version", type=_version, metavar="N|best", help="score this version once (default: follow the newest)"
     )
     scoring.add_argument("--once", action="store_true", help="score the newest version once")
-    scoring.add_argument(
-        "--official", action="store_true", help="integrate as osim-rl does: comparable with the challenge"
-    )
     scoring.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="of the episodes")
+    add_official(scoring)
     exporting = command(export_policy)
-    exporting.add_argument("--version", type=int, metavar="N", help="default: the newest")
-    exporting.add_argument("--format", choices=list(FORMS), required=True, help="numpy is a .npz file")
+    exporting.add_argument("--version", type=_version, metavar="N|best", help="default: the newest")
+    exporting.add_argument(
+        "--format", choices=list(FORMS), required=True, help="safetensors keeps all, numpy is a .npz file"
+    )
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="to write")
     finder = command(find_lr)
     finder.add_argument("--updates", type=_some, default=1000, metavar="N", help="of each test (default: %(default)s)")
@@ -315,6 +333,10 @@ def _some(text: str) -> int:
     if number < FEWEST_UPDATES:
         raise argparse.ArgumentTypeError(f"{number} must be at least {FEWEST_UPDATES}: fewer make no curve")
     return number
+
+
+def _version(text: str) -> int | str:
+    return text if text == BEST else int(text)
 
 
 def _positive(text: str) -> int:

@@ -1,4 +1,4 @@
-"""A published policy as a file for elsewhere: ONNX, or arrays for `numpy_policy.py`. Raw observation in, action out."""
+"""A published policy as a file for elsewhere: safetensors, ONNX, or arrays for `numpy_policy.py`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from agents.checkpoints.contract import Blob
 from agents.normalisation import Normaliser
 from agents.numpy_policy import METADATA, NumpyPolicy
 from agents.policy import Policy, PolicyContract
+from agents.policy_file import PROVENANCE, VERSION, policy_bytes, policy_from
 
 _TOLERANCE = 1e-5
 _CHECKED_ROWS = 64
@@ -43,21 +44,38 @@ class _Acts(nn.Module):
         return action
 
 
-def export_policy(blob: Blob, version: int, needed: PolicyContract, form: str, path: Path) -> None:
-    """Writes a `policy` part as `onnx` or `numpy`, after comparing it with the policy itself on random observations.
+def export_policy(
+    blob: Blob,
+    version: int,
+    needed: PolicyContract,
+    form: str,
+    path: Path,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a `policy` part in one of `FORMS`, after comparing it with the policy itself on random observations.
+
+    Args:
+        provenance: How it was made, as JSON; every form carries it as metadata.
 
     Raises: PolicyMismatch when the policy is of another run or code; ExportFailed.
     """
     policy = Policy.from_blob(blob, version=version)
     policy.check(needed)
-    data = FORMS[form](policy)
+    data = FORMS[form](policy, provenance or {})
     path.write_bytes(data)
 
 
-def npz_bytes(policy: Policy) -> bytes:
-    """For `NumpyPolicy.load`."""
+def safetensors_bytes(policy: Policy, provenance: Mapping[str, Any]) -> bytes:
+    """For `agents.policy_file.read_policy`: what the store keeps, to the bit."""
+    data = policy_bytes(policy, provenance)
+    _compare(policy, policy_from(data, "the exported file")[0], "safetensors")
+    return data
+
+
+def npz_bytes(policy: Policy, provenance: Mapping[str, Any]) -> bytes:
+    """For `NumpyPolicy.load`. Raw observation in, action out."""
     blob = policy.to_blob()
-    metadata = dict(blob.metadata) | {"version": policy.version}
+    metadata = dict(blob.metadata) | {VERSION: policy.version, PROVENANCE: dict(provenance)}
     _compare(policy, NumpyPolicy(blob.tensors, metadata), "numpy")
     text = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
     staged = io.BytesIO()
@@ -65,7 +83,7 @@ def npz_bytes(policy: Policy) -> bytes:
     return staged.getvalue()
 
 
-def onnx_bytes(policy: Policy) -> bytes:
+def onnx_bytes(policy: Policy, provenance: Mapping[str, Any]) -> bytes:
     """Input `observation` (B, O), not normalised; output `action` (B, M); the contract as metadata `contract`."""
     try:
         onnx, onnxruntime = import_module("onnx"), import_module("onnxruntime")
@@ -91,7 +109,7 @@ def onnx_bytes(policy: Policy) -> bytes:
         )
     assert program is not None
     model = program.model_proto
-    facts = dict(policy.to_blob().metadata) | {"version": policy.version}
+    facts = dict(policy.to_blob().metadata) | {VERSION: policy.version, PROVENANCE: dict(provenance)}
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in facts.items()})
     onnx.checker.check_model(model)
     data = bytes(model.SerializeToString())
@@ -100,7 +118,11 @@ def onnx_bytes(policy: Policy) -> bytes:
     return data
 
 
-FORMS: Mapping[str, Callable[[Policy], bytes]] = {"onnx": onnx_bytes, "numpy": npz_bytes}
+FORMS: Mapping[str, Callable[[Policy, Mapping[str, Any]], bytes]] = {
+    "safetensors": safetensors_bytes,
+    "onnx": onnx_bytes,
+    "numpy": npz_bytes,
+}
 """By the name of the format."""
 
 

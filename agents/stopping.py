@@ -50,7 +50,12 @@ def _end_with_supervisor(flag: StopFlag) -> None:
     supervisor = os.environ.get(SUPERVISED)
     if supervisor is None:
         return
-    # Linux sends the signal when the parent dies, even by SIGKILL; it may have died before this line.
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
+    # It may have died before this line.
     if os.getppid() != int(supervisor):
         flag.set()
+
+
+def end_with_parent() -> None:
+    """From now on this process gets SIGTERM when the one that started it dies, even by SIGKILL; on Linux."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,27 +46,25 @@ def score_natively(
     """
     config = on_native(environment_of(policy.contract, task, max_steps), settings)
     episodes = _Episodes(config, lambda _: policy, min(LANES, len(seeds)), threads, whole=False)
-    try:
+    with closing(episodes):
         check_fits(policy.contract, episodes.environment)
         return [played.score for played in episodes.play(seeds, stop)]
-    finally:
-        episodes.close()
+
+
+def scores_natively(
+    config: EnvironmentConfig, actor: Actor, seeds: Sequence[int], *, threads: int = 1, stop: Stop = lambda: False
+) -> list[EpisodeScore]:
+    """The same for anything that acts in `config`."""
+    with closing(_Episodes(config, actor, min(LANES, len(seeds)), threads, whole=False)) as episodes:
+        return [played.score for played in episodes.play(seeds, stop)]
 
 
 def play_natively(
-    config: EnvironmentConfig,
-    actor: Actor,
-    seeds: Sequence[int],
-    *,
-    threads: int = 1,
-    stop: Stop = lambda: False,
+    config: EnvironmentConfig, actor: Actor, seeds: Sequence[int], *, threads: int = 1, stop: Stop = lambda: False
 ) -> Iterator[Played]:
-    """The same for anything that acts in `config`, with the whole states of each episode (1.7 MB for 1,000 steps)."""
-    episodes = _Episodes(config, actor, min(LANES, len(seeds)), threads, whole=True)
-    try:
+    """The same with the whole states of each episode, 1.7 MB for 1,000 steps; a group of `LANES` at a time."""
+    with closing(_Episodes(config, actor, min(LANES, len(seeds)), threads, whole=True)) as episodes:
         yield from episodes.play(seeds, stop)
-    finally:
-        episodes.close()
 
 
 class _Episodes:

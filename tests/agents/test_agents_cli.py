@@ -80,7 +80,7 @@ def test_every_command_has_help_and_needs_a_run(command: str, capsys: pytest.Cap
     assert "--run NAME" in text
     assert "--traceback" in text
     with pytest.raises(SystemExit) as ended:
-        _parser().parse_args([command])
+        main([command])
     assert ended.value.code == 2
     assert "--run" in capsys.readouterr().err
 
