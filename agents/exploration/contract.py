@@ -37,7 +37,8 @@ class ActionExploration(Exploration, Protocol):
 
 def clipped(action: NDArray[Any]) -> Float32:
     """(M,) -> (M,) float32 in [-1, 1], an array of its own."""
-    result: Float32 = np.clip(action, -1.0, 1.0).astype(np.float32)
+    # Of few numbers these two take a third of the time of `clip`.
+    result: Float32 = np.minimum(np.maximum(action, -1.0), 1.0).astype(np.float32)
     return result
 
 

@@ -96,7 +96,7 @@ class TimestepCodec:
         """Fills as many rows as the block has timesteps, of which the first is step `first_step`."""
         timestep_id(episode, first_step + len(rows) - 1)
         steps = np.arange(first_step, first_step + len(rows), dtype=np.int64)
-        rows["_id"] = np.arange(len(rows)) + timestep_id(episode, first_step)
+        rows["_id"] = steps + timestep_id(episode, 0)
         rows["episode"] = episode
         rows["step"] = steps
         rows["state"] = block.state

@@ -76,9 +76,12 @@ class TimestepBlock:
     truncated: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in self.__slots__}
-        if len(set(lengths.values())) != 1:
-            raise ValueError(f"columns of a block: found {lengths}, needed as many rows in each")
+        count = len(self.reward)
+        columns = self.state, self.excitation, self.policy_action, self.decision, self.terminated, self.truncated
+        for column in columns:
+            if len(column) != count:
+                lengths = {name: len(getattr(self, name)) for name in self.__slots__}
+                raise ValueError(f"columns of a block: found {lengths}, needed as many rows in each")
 
     def __len__(self) -> int:
         return len(self.reward)

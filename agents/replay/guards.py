@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,22 +69,30 @@ def _acts_within(values: NDArray[np.float32], low: float, size: int) -> bool:
 
 
 def _is_good_throughout(block: TimestepBlock, state_size: int, action_size: int, previous: int) -> bool:
-    over: NDArray[Any] = np.logical_or(block.terminated, block.truncated)
     return (
         (previous > 0 or bool(np.all(block.decision[:1])))
-        and not over[:-1].any()
+        and not np.count_nonzero(block.terminated[:-1])
+        and not np.count_nonzero(block.truncated[:-1])
         and block.state.shape[1:] == (state_size,)
         and block.state.dtype == np.float32
-        and bool(np.isfinite(block.state).all())
+        and _all(np.isfinite(block.state))
         and _act_within(block.excitation, 0.0, action_size)
         and _act_within(block.policy_action, -1.0, action_size)
-        and bool(np.isfinite(block.reward).all())
+        and _all(np.isfinite(block.reward))
     )
 
 
 def _act_within(values: NDArray[np.float32], low: float, size: int) -> bool:
-    inside = (values >= low - RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE)
-    return values.shape[1:] == (size,) and bool(inside.all())
+    if values.shape[1:] != (size,):
+        return False
+    if len(values) and values.strides[0] == 0:  # one action, held
+        return _acts_within(values[0], low, size)
+    return _all((values >= low - RANGE_TOLERANCE) & (values <= 1.0 + RANGE_TOLERANCE))
+
+
+def _all(true: NDArray[np.bool_]) -> bool:
+    """Of few values, in a third of the time that `all` takes."""
+    return bool(np.count_nonzero(true) == true.size)
 
 
 def _check_one_by_one(timestep: TimeStep, state_size: int, action_size: int, previous: int | None, ended: bool) -> None:

@@ -101,7 +101,8 @@ class LogWriter:
         while taken < good:
             if self._filled == len(self._rows):
                 self._flush(episode)
-            part = block[taken : min(good, taken + len(self._rows) - self._filled)]
+            until = min(good, taken + len(self._rows) - self._filled)
+            part = block if until - taken == len(block) else block[taken:until]
             self._put_block(episode, part)
             taken += len(part)
             self._flush_if_due(episode)
