@@ -122,6 +122,9 @@ class Replay(Protocol):
     def episodes_after(self, run: str, watermarks: Mapping[int, int]) -> Sequence[Episode]:
         """Episodes beyond `watermarks` (writer -> last episode id taken), each writer's in order."""
 
+    def episode(self, id: int) -> Episode:
+        """A finished or aborted episode of whichever run. Raises: KeyError when there is none of that id."""
+
     def news(self, run: str) -> News:
         """Listens from now on."""
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agents.replay.codec import Rows, TimestepCodec
 from agents.replay.columns import EpisodeTimesteps, Timesteps
 from agents.replay.contract import SPOOL_BYTES, Replay
-from agents.replay.documents import plain, run_document, run_of, utc_now
+from agents.replay.documents import episode_of, plain, run_document, run_of, utc_now
 from agents.replay.ids import STEP_BITS, timestep_id
 from agents.replay.recovery import close_open_episodes
 from agents.replay.runs import Episode, Run
@@ -103,6 +103,12 @@ class Log(Storage, Replay):
 
     def event(self, run: str, process: str, kind: str, **details: Any) -> None:
         self.insert_event({"run": run, "process": process, "kind": kind, "time": utc_now(), "details": plain(details)})
+
+    def episode(self, id: int) -> Episode:
+        document = self.episode_document(id)
+        if document is None:
+            raise KeyError(f"no episode {id} is stored; `python -m agents replay episodes --run NAME` lists a run's")
+        return episode_of(document)
 
     def timesteps(self, episode: Episode) -> EpisodeTimesteps:
         return self.read([episode]).episode(0)

@@ -108,8 +108,8 @@ class MemoryReplay(Log):
     def news(self, run: str) -> News:
         return _Arrivals(self._arrived, lambda: len(self._episodes))
 
-    def has_episode(self, episode: int) -> bool:
-        return episode in self._episodes
+    def episode_document(self, episode: int) -> Mapping[str, Any] | None:
+        return self._episodes.get(episode)
 
     def episodes_after(self, run: str, watermarks: Mapping[int, int]) -> Sequence[Episode]:
         with self._lock:

@@ -173,8 +173,8 @@ class MongoReplay(Log):
                     "likely two processes run under one worker name"
                 ) from None
 
-    def has_episode(self, episode: int) -> bool:
-        return self._patiently(lambda: self._episodes.find_one({"_id": episode}, {"_id": True})) is not None
+    def episode_document(self, episode: int) -> Mapping[str, Any] | None:
+        return self._patiently(lambda: self._episodes.find_one({"_id": episode}))
 
     def episodes_after(self, run: str, watermarks: Mapping[int, int]) -> Sequence[Episode]:
         known = [int(writer) for writer in watermarks]

@@ -103,7 +103,10 @@ class Storage(Sink):
         """The documents with ids in first..last, one after the other in that order."""
 
     @abstractmethod
-    def has_episode(self, episode: int) -> bool: ...
+    def episode_document(self, episode: int) -> Mapping[str, Any] | None: ...
+
+    def has_episode(self, episode: int) -> bool:
+        return self.episode_document(episode) is not None
 
     @abstractmethod
     def quarantine(self, run: str) -> Sequence[Mapping[str, Any]]:

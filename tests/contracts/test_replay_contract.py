@@ -96,6 +96,14 @@ def test_an_episode_document_is_read_as_it_was_written(replay: Log) -> None:
     assert written.started <= written.finished
 
 
+def test_an_episode_is_found_by_its_id_alone(replay: Log) -> None:
+    replay.open_run(sample_run("other"))
+    written = [write_episode(replay.writer(run, "w"), sample_episode(2, 5), START) for run in ("run", "other")]
+    assert [replay.episode(one.id) for one in written] == written
+    with pytest.raises(KeyError, match=f"no episode {written[1].id + 1} is stored"):
+        replay.episode(written[1].id + 1)
+
+
 def test_ids_follow_from_writer_number_and_step(replay: Log) -> None:
     writer = replay.writer("run", "w")
     ids = [write_episode(writer, sample_episode(seed, 3)).id for seed in range(3)]
