@@ -81,6 +81,7 @@ def play(
         purpose=plan.purpose,
         exploration=explore.describe(),
         physics=physics,
+        start=info.get("start", {}),
     )
     writer.begin(start, first_of(info))
     terms: dict[str, float] = {}

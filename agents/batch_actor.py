@@ -6,7 +6,7 @@ They share the simulator's calls and the policy's. Knows contracts only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
@@ -86,7 +86,7 @@ def _begin(
     observations, infos = environments.reset(seed=seeds, options={"reset_mask": over})
     for row in rows:
         (first,) = timesteps(infos["timesteps"], row)
-        bodies[row].begin(first, physics, clock.now())
+        bodies[row].begin(first, physics, clock.now(), infos["start"][row] if "start" in infos else {})
     return observations
 
 
@@ -130,7 +130,7 @@ class Body:
         self.noise = explore if isinstance(explore, ActionExploration) else None
         return self.plan.seed
 
-    def begin(self, first: TimeStep, physics: str, now: Moment) -> None:
+    def begin(self, first: TimeStep, physics: str, now: Moment, how: Mapping[str, Any]) -> None:
         """Opens the episode in the log."""
         start = EpisodeStart(
             seed=self.plan.seed,
@@ -138,6 +138,7 @@ class Body:
             purpose=self.plan.purpose,
             exploration=self.plan.exploration.describe(),
             physics=physics,
+            start=how,
         )
         self.writer.begin(start, first)
         self.began = now

@@ -27,6 +27,7 @@ from agents.plain import ConfigError, from_plain, to_plain, with_settings
 from agents.replay.ring import FLOATS
 from agents.replay.ring_memory import MEMORIES
 from agents.replay.sampling import SAMPLERS
+from agents.starts_config import StartsConfig
 from environment.arguments import is_whole
 from environment.config import OSIM_RL_ACCURACY, OSIM_RL_INTEGRATOR, PHYSICS, EnvironmentConfig
 
@@ -241,6 +242,7 @@ class RunConfig:
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    starts: StartsConfig = field(default_factory=StartsConfig)
     algorithm: AlgorithmChoice = field(default_factory=AlgorithmChoice)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -17,6 +17,7 @@ from agents.replay.columns import EpisodeTimesteps
 from agents.replay.contract import Replay
 from agents.replay.runs import ABORTED, Episode, Run
 from environment.physics.contract import Physics, SimulationError
+from environment.physics.start_state import start_places
 from environment.rewards import Reward
 from environment.state import TARGET_VELOCITY, StateLayout
 from environment.terminations import FALL_PELVIS_HEIGHT_M
@@ -102,13 +103,7 @@ class Resimulator:
         self._center = self.layout.where("misc/mass_center_pos")
         self._height = self.layout.index["body_pos/pelvis/y"]
         # The rest of a state follows from these.
-        self._start = np.concatenate(
-            (
-                self.layout.where("joint_pos", "joint_vel"),
-                self.layout.ending("muscles", "activation"),
-                self.layout.ending("muscles", "fiber_length"),
-            )
-        )
+        self._start = start_places(self.layout)
 
     @property
     def physics(self) -> str:
@@ -122,7 +117,7 @@ class Resimulator:
         """Compares one episode; None when `stop` said so in the middle. Raises: NotReplayable."""
         if len(stored.state) < 2:
             raise NotReplayable("it has no control steps")
-        played = self._play(stored, stop)
+        played = self._play(episode, stored, stop)
         if played is None:
             return None
         states, failure = played
@@ -156,9 +151,11 @@ class Resimulator:
             reference_failure=failure,
         )
 
-    def _play(self, stored: EpisodeTimesteps, stop: Callable[[], bool]) -> tuple[Float64, str | None] | None:
+    def _play(
+        self, episode: Episode, stored: EpisodeTimesteps, stop: Callable[[], bool]
+    ) -> tuple[Float64, str | None] | None:
         """The reference's states (K+1, S) to its own fall, the last excitation or its failure, and that failure."""
-        states = [self._begin(stored.state[0])]
+        states = [self._begin(stored.state[0], in_default_pose=episode.start.in_default_pose)]
         # The stored arrivals' excitations; then the last one held, if it is for a fall that they are all waiting.
         held = HELD_STEPS if self._stored_fall(stored) is not None else 0
         excitations = [*stored.excitation[1:], *[stored.excitation[-1]] * held]
@@ -177,19 +174,22 @@ class Resimulator:
                 break
         return np.stack(states), None
 
-    def _begin(self, stored: NDArray[np.float32]) -> Float64:
-        """The reference's reset state, if the stored episode began there too."""
+    def _begin(self, stored: NDArray[np.float32], *, in_default_pose: bool) -> Float64:
+        """The reference's first state: its reset, if the episode began there too; else it is put where that began."""
         try:
-            state: Float64 = np.concatenate((self._physics.reset(), stored[self._target].astype(np.float64)))
+            first = self._physics.reset() if in_default_pose else self._physics.start_at(stored[: -len(self._target)])
         except SimulationError as error:
-            raise NotReplayable(f"the reference can not be reset: {error}") from error
+            raise NotReplayable(f"the reference can not start: {error}") from error
+        except ValueError as error:
+            raise NotReplayable(str(error)) from error
+        state: Float64 = np.concatenate((first, stored[self._target].astype(np.float64)))
         ours, theirs = stored[self._start].astype(np.float64), state[self._start]
         off = np.abs(ours - theirs) - (_START_ABSOLUTE + _START_RELATIVE * np.abs(theirs))
         if not (off <= 0.0).all():
             worst = int(np.argmax(np.where(np.isfinite(off), off, np.inf)))
             raise NotReplayable(
                 f"it starts elsewhere than the reference's reset: {self.layout.names[self._start[worst]]} is "
-                f"{ours[worst]:g}, at the reset {theirs[worst]:g}; a physics can not be put into a stored state"
+                f"{ours[worst]:g}, at the reset {theirs[worst]:g}; its document does not say that it started elsewhere"
             )
         return state
 

@@ -23,6 +23,7 @@ from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import Episode, Run
+from agents.starts import start_source
 from agents.telemetry import Telemetry
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
@@ -126,6 +127,7 @@ class Rollouts:
         self._timesteps = 0
         self._untold: Episode | None = None
         self._told_s = -math.inf
+        self._starts = start_source(run, config, replay)
         self._collected = Collected(replay, run.name, self._rests_s)
         self._waited_for_learner_s = 0.0
         self._started_s = time.monotonic()
@@ -180,7 +182,10 @@ class Rollouts:
 
     def _simulator(self) -> ProstheticsEnv | ProstheticsVectorEnv:
         environment, bodies = self._config.environment, self._config.bodies
-        return self._build(environment, self._run) if bodies == 1 else self._build_many(environment, self._run, bodies)
+        many = bodies > 1
+        built = self._build_many(environment, self._run, bodies) if many else self._build(environment, self._run)
+        built.starts = self._starts
+        return built
 
     def _let_the_learner_follow(self, published: PublishedPolicies, stop: Stop) -> None:
         """Waits while the workers are further ahead than `replay.lead_timesteps`."""

@@ -74,6 +74,7 @@ def start_document(start: EpisodeStart) -> Document:
         "purpose": start.purpose,
         "exploration": plain(start.exploration),
         "physics": start.physics,
+        "start": plain(start.start),
     }
 
 
@@ -84,6 +85,8 @@ def start_of(document: Mapping[str, Any]) -> EpisodeStart:
         purpose=cast(Purpose, document["purpose"]),
         exploration=document["exploration"],
         physics=document["physics"],
+        # Documents of before episodes could start elsewhere than in the default pose have none.
+        start=document.get("start", {}),
     )
 
 

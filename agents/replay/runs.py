@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from environment.starts import DEFAULT
+
 ABORTED = "aborted"
 """`Episode.ended` of an episode whose worker stopped or died in the middle. Its timesteps are good data."""
 
@@ -52,6 +54,13 @@ class EpisodeStart:
     """Kind and level of the exploration noise, e.g. `{"kind": "gaussian", "sigma": 0.1}`."""
     physics: str = ""
     """Engine, integrator and accuracy, e.g. `opensim/SemiExplicitEuler2/0.001`."""
+    start: Mapping[str, Any] = field(default_factory=dict)
+    """How the body started, e.g. `{"kind": "pushed", "m_per_s": 0.8}`; empty in the default pose."""
+
+    @property
+    def in_default_pose(self) -> bool:
+        """Whether the episode began as a reset of the simulator leaves the body."""
+        return bool(self.start.get("kind", DEFAULT) == DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ EPISODES = pa.schema(
         pa.field("purpose", pa.string(), nullable=False),
         pa.field("exploration", pa.string(), nullable=False, metadata={"is": "JSON"}),
         pa.field("physics", pa.string(), nullable=False),
+        pa.field("start", pa.string(), nullable=False, metadata={"is": "JSON"}),
         pa.field("length", pa.int64(), nullable=False),
         pa.field("return", pa.float64(), nullable=False),
         pa.field("reward_terms", pa.map_(pa.string(), pa.float64()), nullable=False),
@@ -50,6 +51,7 @@ EPISODES = pa.schema(
     ]
 )
 _DATES = ("started", "finished")
+_JSON = ("exploration", "start")
 
 
 def codec_of(run: Run, name: str | None = None) -> TimestepCodec:
@@ -108,14 +110,15 @@ def _flat(document: Mapping[str, Any]) -> dict[str, Any]:
             f"fields of an episode's document: found {sorted(row)}, needed {sorted(EPISODES.names)}; this export's "
             "format is older than the documents: give it a column"
         )
-    row["exploration"] = json.dumps(row["exploration"])
+    row |= {name: json.dumps(row[name]) for name in _JSON}
     row["reward_terms"] = list(row["reward_terms"].items())
     return row
 
 
 def _document(row: Mapping[str, Any]) -> dict[str, Any]:
     dates: dict[str, datetime] = {name: row[name].astimezone(UTC) for name in _DATES}
-    maps = {"exploration": json.loads(row["exploration"]), "reward_terms": dict(row["reward_terms"])}
+    # An older export has no column for the start.
+    maps = {name: json.loads(row.get(name, "{}")) for name in _JSON} | {"reward_terms": dict(row["reward_terms"])}
     return {**row, "_id": row["episode"], **maps, **dates}
 
 
