@@ -6,10 +6,11 @@ FLAGS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(NAME),--run $(NAME)) $(ARGS
 CODE := environment agents infra tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run notebooks up down status test lint format check clean
+.PHONY: help setup run walk notebooks up down status test lint format check clean
 
 help:
 	@echo 'make run     the main job until Ctrl-C; MINUTES=5 NAME=my-run ARGS="--workers 3" PYTHON=python3.12'
+	@echo 'make walk    from nothing to a walk, two hours on two cores; goes on where it stopped; MINUTES=30 NAME=my-walk'
 	@echo 'make test    the fast tests, with a real MongoDB, S3 server and simulator; ARGS="-k flow"'
 	@echo 'make notebooks   open them in JupyterLab'
 	@echo 'make up      start the local services;  make status, make down'
@@ -23,6 +24,9 @@ setup:
 
 run: setup
 	@$(BIN)/python -m infra run $(FLAGS)
+
+walk: setup
+	@$(BIN)/python -m infra run --recipe walk --minutes $(or $(MINUTES),120) $(if $(NAME),--run $(NAME)) $(ARGS)
 
 notebooks: setup
 	@$(BIN)/jupyter lab notebooks $(ARGS)

@@ -13,6 +13,7 @@ from typing import Any
 
 from agents.config import RunConfig, check_run_name, load_config
 from agents.plain import ConfigError
+from agents.recipes import recipe_file, recipe_names
 from agents.replay.backlog import is_experience
 from agents.replay.contract import Replay
 
@@ -62,7 +63,14 @@ class NewRun:
                     short = f"--{option} {value} is short for --set {name}={value}"
                     raise ConfigError(f"{short}; leave out --set {setting}")
             settings.append(f"{name}={value}")
-        return cls(config=options.config, settings=settings, learn_from=options.learn_from, share=options.share)
+        config = options.config
+        if options.recipe is not None:
+            if config is not None:
+                raise ConfigError(
+                    f"--recipe {options.recipe} names a configuration file too; leave out --config {config}"
+                )
+            config = recipe_file(options.recipe)
+        return cls(config=config, settings=settings, learn_from=options.learn_from, share=options.share)
 
     def arguments(self) -> list[str]:
         """The same for `python -m agents create`."""
@@ -121,6 +129,9 @@ class NewRun:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What a new run can be asked to be, for `NewRun.asked`."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
+    parser.add_argument(
+        "--recipe", metavar="NAME", help=f"one of the files in agents/recipes: {', '.join(recipe_names())}"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, e.g. learner.batch_size=128"
     )

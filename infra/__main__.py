@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     from infra.run import run as run_here
 
     asked = RunOptions(
-        name=options.run,
+        name=options.run or options.recipe or "first-light",
         minutes=options.minutes,
         workers=options.workers,
         new=NewRun.asked(options),
@@ -232,6 +232,14 @@ def _learner(quick: bool) -> dict[str, Any]:
     return learner(quick)
 
 
+def _worker(quick: bool) -> dict[str, Any]:
+    from infra.bench.worker.report import worker
+
+    Settings.load()
+    logging.getLogger("infra.bench").setLevel(logging.INFO)  # each turn takes a quarter of a minute
+    return worker(quick)
+
+
 def _curves(quick: bool) -> dict[str, Any]:
     from infra.bench.curves.report import curves
 
@@ -250,6 +258,7 @@ _BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "replay": _replay,
     "replay-growth": _replay_growth,
     "learner": _learner,
+    "worker": _worker,
     "curves": _curves,
 }
 """Imported when asked for: they load simulators."""
@@ -290,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     breaking.add_argument("--quick", action="store_true", help="less of each, in a minute or two")
     breaking.add_argument("--json", type=Path, metavar="FILE", help="save the result here")
     job = command("run", run)
-    job.add_argument("--run", "--name", dest="run", default="first-light", metavar="NAME", help="default: first-light")
+    job.add_argument("--run", "--name", dest="run", metavar="NAME", help="default: the recipe's, else first-light")
     job.add_argument("--minutes", type=float, metavar="M", help="stop after so long (default: until Ctrl-C)")
     job.add_argument("--workers", type=int, metavar="N", help="rollout workers (default: cores minus one)")
     add_options(job)
