@@ -36,7 +36,7 @@ def headline(card: GaitCard) -> str:
         f"{_text(card.cadence_steps_per_minute, '.0f')} steps a minute",
         f"effort {_text(card.effort_per_metre_s, '.2f')} s/m",
     ]
-    return f"{', '.join(parts)}; {card.episodes} episodes"
+    return f"{', '.join(parts)}; {card.episodes} episode{'s' if card.episodes > 1 else ''}"
 
 
 def lines(card: GaitCard) -> Sequence[str]:
@@ -79,6 +79,10 @@ def _draw_legs(axes: Any, card: GaitCard) -> None:
         "stance_share": "stance share",
         "peak_body_weights": "peak, body weights",
     }
+    axes.set(title="the legs")
+    if not any(card.legs[leg].steps for leg in LEGS):
+        axes.text(0.5, 0.5, "no step", ha="center", transform=axes.transAxes)
+        return
     places = np.arange(len(names))
     for shift, leg in zip((-0.2, 0.2), LEGS, strict=True):
         values = [getattr(card.legs[leg], name) or 0.0 for name in names]
@@ -86,7 +90,6 @@ def _draw_legs(axes: Any, card: GaitCard) -> None:
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
     axes.set_xticks(places, names.values(), rotation=15)
     axes.legend(frameon=False)
-    axes.set(title="the legs")
 
 
 def _draw_muscles(axes: Any, card: GaitCard) -> None:

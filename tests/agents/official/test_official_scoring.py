@@ -198,7 +198,8 @@ def test_scoring_processes_do_not_outlive_a_killed_command(tmp_path: Path) -> No
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines: list[str] = []
-    threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True).start()
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+    reader.start()
     given_up_s = time.monotonic() + 120
     while not any("of 212 episodes" in line for line in lines):
         assert process.poll() is None
@@ -211,3 +212,5 @@ def test_scoring_processes_do_not_outlive_a_killed_command(tmp_path: Path) -> No
     while any(Path(f"/proc/{pid}").exists() for pid in children):
         assert time.monotonic() < given_up_s, "they live on"
         time.sleep(0.2)
+    reader.join()
+    process.stdout.close()
