@@ -1,0 +1,1 @@
+"""What one worker process stores, by the number of bodies that it moves."""
