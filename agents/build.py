@@ -23,6 +23,7 @@ from agents.replay.contract import Replay
 from agents.replay.mongo import MongoReplay
 from agents.replay.runs import Run
 from agents.resimulation import Resimulator
+from agents.starts import motions_of
 from environment.config import EnvironmentConfig
 from environment.observations import observation
 from environment.physics.build import build_physics
@@ -71,14 +72,15 @@ def describe_run(name: str, config: RunConfig, environment: ProstheticsEnv) -> R
 def create_run(name: str, config: RunConfig, replay: Replay) -> Run:
     """Opens the run of that name, or makes it. A stored run keeps its own configuration.
 
-    Raises: ValueError when the stored run does not fit `config`, or one that it is to learn from has another body;
-        KeyError when there is no such one.
+    Raises: ValueError when the stored run does not fit `config`, one that it is to learn from has another body, or a
+        motion file is none of its body; KeyError when there is no such run.
     """
     environment = ProstheticsEnv(config.environment)
     try:
         run = describe_run(name, config, environment)
     finally:
         environment.close()
+    motions_of(config)
     for other in config.replay.partitions:
         check_same_body(run, replay.run(other))
     return replay.open_run(run)

@@ -16,6 +16,7 @@ from agents.plain import ConfigError
 from agents.recipes import recipe_file, recipe_names
 from agents.replay.backlog import is_experience
 from agents.replay.contract import Replay
+from agents.starts_options import Wish, add_starts_options, starts_wishes
 
 SHARE = 0.5
 """Of every batch, for the stored run: as much as for what is new, as Ball et al. sample (arXiv 2302.02948)."""
@@ -53,16 +54,18 @@ class NewRun:
     def asked(cls, options: argparse.Namespace) -> NewRun:
         """From what `add_options` added. Raises: ConfigError for two answers to one question."""
         settings = list(options.set)
-        for option, name in _SHORTCUTS.items():
-            value = getattr(options, option)
-            if value is None:
-                continue
+        wishes = [
+            Wish(f"--{option} {value}", name, value)
+            for option, name in _SHORTCUTS.items()
+            if (value := getattr(options, option)) is not None
+        ]
+        for wish in (*wishes, *starts_wishes(options)):
             for setting in options.set:
                 other = setting.partition("=")[0].strip()
-                if name == other or name.startswith(f"{other}."):
-                    short = f"--{option} {value} is short for --set {name}={value}"
+                if wish.setting == other or wish.setting.startswith(f"{other}."):
+                    short = f"{wish.option} is short for --set {wish.setting}={wish.value}"
                     raise ConfigError(f"{short}; leave out --set {setting}")
-            settings.append(f"{name}={value}")
+            settings.append(f"{wish.setting}={wish.value}")
         config = options.config
         if options.recipe is not None:
             if config is not None:
@@ -146,6 +149,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hindsight", metavar="SHARE", help="of every batch, seen as if the reached velocity had been asked for"
     )
+    add_starts_options(parser)
 
 
 def _refuse_other_settings(run: str, stored: dict[str, Any], asked: dict[str, Any]) -> None:

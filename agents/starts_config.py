@@ -33,6 +33,13 @@ class StartsConfig:
     """States so short before a fall, an abort or a failure are left out: most of them can not be saved any more."""
     replay_refresh_s: float = 20.0
     """Seconds between two looks into the log."""
+    motion_share: float = 0.0
+    """Of episodes that start in a state of a motion file, any row of any of them."""
+    motions: tuple[str, ...] = ()
+    """Those files, .csv, .sto or .mot, by paths that hold on every machine with workers; see
+    `environment/motions/read.py` for what they may say."""
+    motion_slow_share: float = 0.5
+    """Of those starts, the share in which all speeds are scaled by a number drawn from 0..1."""
 
     def __post_init__(self) -> None:
         shares = self.shares
@@ -41,6 +48,13 @@ class StartsConfig:
             raise ValueError(f"{found} are shares of the episodes: each must be in 0..1, all together at most 1")
         if len(self.push_m_per_s) != 2 or not all(map(math.isfinite, self.push_m_per_s)):
             raise ValueError(f"push_m_per_s={list(self.push_m_per_s)} must be two speeds: lowest, highest")
+        if not 0 <= self.motion_slow_share <= 1:
+            raise ValueError(f"motion_slow_share={self.motion_slow_share} must be in 0..1")
+        if bool(self.motion_share) != bool(self.motions):
+            raise ValueError(
+                f"motion_share={self.motion_share} and motions={list(self.motions)} do not fit: a share needs files to "
+                "start from, and files need a share"
+            )
         if self.push_m_per_s[0] > self.push_m_per_s[1]:
             raise ValueError(f"push_m_per_s={list(self.push_m_per_s)} must be in order: lowest, highest")
         if self.replay not in CHOICES:
@@ -61,4 +75,4 @@ class StartsConfig:
     @property
     def shares(self) -> dict[str, float]:
         """By the setting's name."""
-        return {"pushed_share": self.pushed_share, "replay_share": self.replay_share}
+        return {name: getattr(self, name) for name in ("pushed_share", "replay_share", "motion_share")}

@@ -183,6 +183,19 @@ class OpenSimPhysics:
         return vector
 
 
+def read_storage(path: Path) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray[np.float64], bool]:
+    """What OpenSim reads of a .sto or .mot file: times (T,) in s, column names (C,), values (T, C), and whether
+    rotations are in degrees.
+
+    Raises: RuntimeError by OpenSim.
+    """
+    table = opensim.TimeSeriesTable(str(path))
+    said = table.getTableMetaDataAsString("inDegrees") if table.hasTableMetaDataKey("inDegrees") else "no"
+    times_s = np.array(table.getIndependentColumn(), dtype=np.float64)
+    values = table.getMatrix().to_numpy().astype(np.float64)
+    return times_s, tuple(table.getColumnLabels()), values, said.strip().lower() in ("yes", "true", "1")
+
+
 def _load(path: Path, weld: bool) -> tuple[Any, StateReader]:
     """The model, without its locked coordinates where wished and possible, and a reader of its states."""
     published = opensim.Model(str(path))

@@ -1,0 +1,1 @@
+"""Motions of a model, from files of its coordinates or whole states."""
