@@ -30,6 +30,11 @@ HOMES = {
     "pyarrow": ("agents/replay/data/",),
     "minari": ("agents/replay/data/",),
     "rich": ("infra/",),
+    # What draws knows states; nothing that acts or learns knows what draws.
+    "pyvista": ("environment/rendering/",),
+    "vtkmodules": ("environment/rendering/",),
+    "av": ("environment/rendering/",),
+    "viser": ("environment/rendering/",),
 }
 LOOPS = ("agents/actor.py", "agents/batch_actor.py", "agents/learner.py", "agents/evaluator.py")
 CHOICES = (
