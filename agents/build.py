@@ -132,9 +132,12 @@ def evaluation_environment(config: RunConfig, run: Run) -> ProstheticsEnv:
 
 
 def confirming_environment(config: RunConfig, run: Run) -> ProstheticsEnv | None:
-    """The same on the physics that decides what is best; None where `evaluation_environment` is on it already."""
+    """The same on the physics that decides what is best; None where `evaluation_environment` is on it already, and the
+    configuration names no other integration of it.
+    """
     scored, evaluation = _scored(config), config.evaluation
-    if scored.physics == evaluation.confirm_physics:
+    otherwise = evaluation.confirm_integrator is not None or evaluation.confirm_accuracy is not None
+    if scored.physics == evaluation.confirm_physics and (evaluation.official or not otherwise):
         return None
     return build_environment(evaluation.confirming(scored), run)
 

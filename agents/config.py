@@ -206,7 +206,7 @@ class EvaluationConfig:
     """Integrate as osim-rl does (slower, comparable with the challenge) instead of as the rollouts do."""
     confirm_physics: str = "opensim"
     """A version that beats the best so far is played again on this physics, whose scores alone decide what is best.
-    Nothing is played twice where versions are scored on it anyway."""
+    Nothing is played twice where versions are scored on it anyway, unless another integration of it is named below."""
     confirm_integrator: str | None = None
     confirm_accuracy: float | None = None
     """How that physics integrates. None on OpenSim is as tightly as osim-rl does: at the setting for fast rollouts a

@@ -94,10 +94,14 @@ def scores_text(facts: Facts, *, seeds: bool = False) -> str:
     text = _score_text(facts, seeds)
     confirmation = facts.get("confirmation")
     if confirmation:
-        text += f", {_score_text(confirmation, seeds)}" + ("" if confirmation["confirmed"] else " (not confirmed)")
+        alike = engine(confirmation["physics"]) == engine(facts["physics"])
+        text += f", {_score_text(confirmation, seeds, whole_name=alike)}"
+        text += "" if confirmation["confirmed"] else " (not confirmed)"
     return text
 
 
-def _score_text(facts: Facts, seeds: bool) -> str:
-    on = f" on {engine(facts['physics'])}" if "physics" in facts else ""
+def _score_text(facts: Facts, seeds: bool, *, whole_name: bool = False) -> str:
+    on = ""
+    if "physics" in facts:
+        on = f" on {facts['physics'] if whole_name else engine(facts['physics'])}"
     return f"{facts['mean']:,.0f} ± {facts['spread']:,.0f}{on}" + (f" over {facts['episodes']} seeds" if seeds else "")

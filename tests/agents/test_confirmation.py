@@ -307,6 +307,12 @@ def test_a_difference_between_the_engines_is_told_on_the_same_seeds() -> None:
     assert text == "210 ± 276 on native over 3 seeds, 14 ± 5 on opensim over 2 seeds (not confirmed)"
 
 
+def test_two_scores_of_one_engine_are_told_apart_by_its_integration() -> None:
+    score = Score((1, 2), (10.0, 20.0), (9, 9), (True,) * 2)
+    facts = Evaluation(score, "native/A/1e-05", "native/A/1e-06", score, best_before=None).facts()
+    assert scores_text(facts) == "15 ± 5 on native, 15 ± 5 on native/A/1e-06"
+
+
 @pytest.mark.opensim
 def test_nothing_is_confirmed_where_scores_are_made_on_the_reference_already() -> None:
     config = RunConfig.of({"environment": {"physics": "opensim"}})
@@ -331,6 +337,19 @@ def test_scores_of_the_native_engine_are_confirmed_on_opensim_and_official_ones_
     confirming.close()
     official = replace(config, evaluation=replace(config.evaluation, official=True))
     assert confirming_environment(official, run) is None
+
+
+def test_a_tighter_integration_of_the_same_engine_can_confirm() -> None:
+    config = RunConfig.of({"evaluation": {"confirm_physics": "native", "confirm_accuracy": 1e-6}})
+    environment = ProstheticsEnv(config.environment)
+    run = MemoryReplay().open_run(describe_run(RUN, config, environment))
+    environment.close()
+    confirming = confirming_environment(config, run)
+    assert confirming is not None
+    assert confirming.physics.name == "native/BogackiShampine32/1e-06"
+    confirming.close()
+    plain = replace(config, evaluation=replace(config.evaluation, confirm_accuracy=None))
+    assert confirming_environment(plain, run) is None
 
 
 @pytest.mark.parametrize(
