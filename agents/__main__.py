@@ -8,6 +8,7 @@
     export-policy  write a published policy as safetensors, as ONNX, or for numpy alone
     find-lr    which learning rates the stored timesteps bear
     resimulate play stored episodes on the reference physics and tell how far they come apart
+    watch      show a walk, as a video or in the browser
     replay     what is stored: summary, episodes, export, import, prune, verify, spool
 
 The services are those that `.env` and the environment name (see `.env.example`); `python -m infra up` starts local
@@ -46,6 +47,7 @@ from agents.replay.contract import ReplayUnavailable
 from agents.replay_commands import add_replay
 from agents.stopping import StopFlag, stop_on_signals
 from agents.telemetry import Telemetry, set_up_logging
+from agents.watch.command import add_watch
 from environment.config import PHYSICS
 from environment.physics.native.settings import METHODS
 from environment.physics.settings import INTEGRATORS
@@ -311,6 +313,7 @@ def _parser() -> argparse.ArgumentParser:
     finder.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     finder.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the curves there")
     _choose_episodes(command(resimulate))
+    add_watch(commands)
     add_replay(commands)
     return parser
 

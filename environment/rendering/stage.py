@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from environment.rendering import actors, floor
 from environment.rendering.captions import Captions
 from environment.rendering.colours import BACKGROUND, TARGET, VELOCITY
 from environment.rendering.figure import Figure
+from environment.rendering.graphics import prepare_graphics
 from environment.rendering.tubes import Tubes
 
 Array = NDArray[np.float64]
@@ -37,9 +37,9 @@ class Stage:
     """Draws one figure at any of its moments. One window, for one thread."""
 
     def __init__(self, figure: Figure, size: tuple[int, int] = SIZE) -> None:
+        """Raises: NoGraphics when this machine can not draw."""
         self._figure = figure
-        # Else VTK looks for a display first, and complains that there is none.
-        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+        prepare_graphics()
         plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(size), lighting="none")
         self._plotter = plotter
         plotter.renderer.SetBackground(actors.unit(BACKGROUND))

@@ -87,7 +87,7 @@ def test_every_command_has_help_and_needs_a_run(command: str, capsys: pytest.Cap
 
 def test_the_help_names_every_command() -> None:
     text = _parser().format_help()
-    for command in (*COMMANDS, "export-policy"):
+    for command in (*COMMANDS, "watch", "export-policy"):
         assert command in text
 
 

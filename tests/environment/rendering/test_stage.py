@@ -15,6 +15,7 @@ from environment.physics.models import model_path
 from environment.rendering.bones import load_bones
 from environment.rendering.colours import BACKGROUND, activation_colours
 from environment.rendering.figure import Figure
+from environment.rendering.graphics import NoGraphics, prepare_graphics
 from environment.rendering.stage import Stage
 from environment.rendering.tubes import COLOUR, Tubes
 from tests.falling import falling
@@ -129,3 +130,8 @@ def test_every_mesh_is_light_enough_to_draw_and_as_large_as_it_was() -> None:
 def test_a_moment_that_is_not_there_is_refused(stage: Stage) -> None:
     with pytest.raises(IndexError, match="control step 99999 of an episode of"):
         stage.draw(99_999)
+
+
+def test_a_machine_that_can_not_draw_says_what_is_missing() -> None:
+    with pytest.raises(NoGraphics, match=r"system's libNothing\.so\.1, which is not installed here; .*apt-get install"):
+        prepare_graphics("libNothing.so.1")
