@@ -32,6 +32,8 @@ Stop = Callable[[], bool]
 _POLL_S = 0.1
 _LONGEST_WAIT_FOR_NEWS_S = 1.0
 """Between two looks at the log, when nothing says that there is something new."""
+_SHORTEST_WAIT_FOR_NEWS_S = 0.03
+"""Between two, however much is new: a look costs the server milliseconds, and brings all that came meanwhile."""
 _REPORT_S = 2.0
 
 
@@ -59,8 +61,10 @@ class Feeder(threading.Thread):
     def run(self) -> None:
         try:
             while not self._ended.is_set():
+                next_s = time.monotonic() + _SHORTEST_WAIT_FOR_NEWS_S
                 self._mirror.follow(self._replay, self._run)
                 self._news.wait(_LONGEST_WAIT_FOR_NEWS_S)
+                self._ended.wait(max(0.0, next_s - time.monotonic()))
         except BaseException as error:  # handed over to the learner's loop, which raises it
             self.failure = error
 

@@ -31,6 +31,8 @@ from agents.replay.runs import ABORTED, Counts, Episode
 from agents.replay.storage import Life
 from agents.replay.stream import EpisodeStream
 
+_OF_A_WRITER = [("run", ASCENDING), ("writer", ASCENDING), ("_id", ASCENDING)]
+"""An index of `episodes`."""
 _READ_BATCH = 4_000
 """Documents per reply of a range read: some 7.5 MB, of 16 that a reply may have."""
 
@@ -75,7 +77,7 @@ class MongoReplay(Log):
         return self._patiently.waited_s
 
     def _create_indexes(self) -> None:
-        self._episodes.create_index([("run", ASCENDING), ("writer", ASCENDING), ("_id", ASCENDING)])
+        self._episodes.create_index(_OF_A_WRITER)
         self._episodes.create_index([("run", ASCENDING), ("finished", ASCENDING)])
         self._episodes.create_index([("run", ASCENDING), ("return", ASCENDING)])
         self._events.create_index([("run", ASCENDING), ("time", ASCENDING)])
@@ -180,7 +182,8 @@ class MongoReplay(Log):
         known = [int(writer) for writer in watermarks]
         newer = [{"run": run, "writer": int(writer), "_id": {"$gt": int(id)}} for writer, id in watermarks.items()]
         query = {"$or": [*newer, {"run": run, "writer": {"$nin": known}}]}
-        found = self._patiently(lambda: list(self._episodes.find(query)))
+        # Else the server plans for every writer anew; for hundreds of them that takes it four times as long as to look.
+        found = self._patiently(lambda: list(self._episodes.find(query, hint=_OF_A_WRITER)))
         return sorted(map(episode_of, found), key=lambda episode: episode.id)
 
     def news(self, run: str) -> News:
