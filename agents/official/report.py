@@ -41,7 +41,7 @@ class Report:
 
     def text(self) -> str:
         """For a terminal; the verdict is the last line."""
-        told = [f"{self.source.name}, version {self.source.policy.version}, on {self.physics}"]
+        told = [f"{self.source.name}, on {self.physics}"]
         told += [table(one) for one in self.rounds]
         if self.card is not None:
             told.append("\n".join(lines(self.card)))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import PolicyContract
-from environment.config import EnvironmentConfig
+from environment.config import OSIM_RL_ACCURACY, OSIM_RL_INTEGRATOR, EnvironmentConfig
 from environment.observations import Observation
 from environment.physics.native.settings import NativeSettings
 from environment.state import StateLayout
@@ -19,6 +19,8 @@ Float32 = NDArray[np.float32]
 
 ACCURATE = NativeSettings("BogackiShampine32", 1e-6)
 """Of the native engine, for scores. Ten times tighter than rollouts: a policy that lives on their error falls here."""
+AS_OSIM_RL = NativeSettings(OSIM_RL_INTEGRATOR, OSIM_RL_ACCURACY, stale_controls=True)
+"""Of the native engine, as official scores are integrated, fault included: about the score of OpenSim, in seconds."""
 Act = Callable[[Float32], Float32]
 """Observations (N, O), not normalised -> actions (N, M) in [-1, 1], one row for each episode."""
 Actor = Callable[[Sequence[int]], Act]

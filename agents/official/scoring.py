@@ -132,8 +132,8 @@ class OfficialScoring:
             done += 1
         if done < len(jobs):
             raise Stopped(
-                f"stopped before the end; there is no score. {before + done} of {before + len(jobs)} episodes are kept for "
-                "the next time"
+                f"stopped before the end; there is no score. {before + done} of {before + len(jobs)} episodes are kept "
+                "for the next time"
             )
         return found
 

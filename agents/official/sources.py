@@ -45,7 +45,7 @@ def in_the_box(path: Path = BOX) -> Source:
             "`python -m agents export-policy --format safetensors`"
         )
     policy, provenance = read_policy(path)
-    return Source("the policy in the box", policy, provenance)
+    return _source("the policy in the box", policy, provenance)
 
 
 def named(policy: str) -> Source:
@@ -56,7 +56,7 @@ def named(policy: str) -> Source:
     if policy.startswith("s3:"):
         return _from_s3(policy)
     found, provenance = read_policy(Path(policy))
-    return Source(policy, found, provenance)
+    return _source(policy, found, provenance)
 
 
 def of_run(replay: Replay, store: CheckpointStore, run: str, version: int | str | None) -> Source:
@@ -100,7 +100,12 @@ def _from_s3(uri: str) -> Source:
     if stored is None:
         raise CheckpointMissing(f"there is no object {uri}; a version is named s3://BUCKET/runs/NAME/versions/NUMBER")
     policy, provenance = policy_from(stored.data, uri)
-    return Source(uri, policy, provenance)
+    return _source(uri, policy, provenance)
+
+
+def _source(name: str, policy: Policy, provenance: Mapping[str, Any]) -> Source:
+    # A part of a checkpoint that lies about by itself does not know its number.
+    return Source(f"{name}, version {policy.version}" if policy.version else name, policy, provenance)
 
 
 def _published(store: CheckpointStore, run: str, number: int | None) -> Source:

@@ -26,7 +26,7 @@ _FIRST, _OTHERS = 38, 14
 def table(scores: RoundScores) -> str:
     """The policy, the same on the native engine, and who does nothing, walks blindly or at random."""
     columns = scores.columns
-    title = f"{scores.round_name}, {len(scores.seeds)} held-out seeds from {scores.seeds[0]}"
+    title = f"{scores.round_name}, held-out seeds {scores.seeds[0]} to {scores.seeds[-1]}"
     lines = [_line(title, [_NAMES.get(who, who) for who in columns])]
     for name in UNITS:
         label, form = _LABELS[name]

@@ -142,7 +142,7 @@ def test_what_counts_as_walked_or_standing_shrinks_with_a_shorter_episode() -> N
 
 def test_the_table_has_everybody_beside_the_policy() -> None:
     lines = table(scores([FIRST, FIRST, FIRST, FALL], [FIRST] * 4)).splitlines()
-    assert lines[0].split("  ")[0] == "round2, 4 held-out seeds from 1001"
+    assert lines[0].split("  ")[0] == "round2, held-out seeds 1001 to 1004"
     for name in ("policy", "on native", "standing", "blind walking", "random"):
         assert name in lines[0]
     (mean,) = [line for line in lines if line.startswith("  mean  ")]

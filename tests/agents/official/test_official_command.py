@@ -62,7 +62,7 @@ def test_a_file_is_scored_and_everything_asked_for_is_written(say: Say, policy_f
         "--official", "--policy", str(policy_file), "--json", str(json_path), "--card", str(card), *SHORT
     )
     assert status == 0, err
-    assert "round1, 2 held-out seeds from 1001" in out
+    assert "round1, held-out seeds 1001 to 1002" in out
     assert "verdict in round2 (not official: on native/BogackiShampine32/1e-06, 8 steps at most): " in out
     document = json.loads(json_path.read_text())
     assert document["official"] is False
@@ -110,7 +110,7 @@ def test_what_is_in_the_box_is_scored_when_nothing_is_named(
     monkeypatch.setattr("agents.official.command.in_the_box", lambda: in_the_box(policy_file))
     status, out, err = say("--official", "--rounds", "round2", *SHORT)
     assert status == 0, err
-    assert out.startswith("the policy in the box: round2, 5 seeds")
+    assert out.startswith("the policy in the box, version 7: round2, 5 seeds")
     assert BOX.parts[-3:] == ("agents", "box", "walk.safetensors")
 
 

@@ -16,9 +16,10 @@ from agents.evaluator import Stopped
 from agents.gait.card import gait_card
 from agents.official.episode import EpisodeScore
 from agents.official.kept import KeptEpisodes, folder_of
+from agents.official.native import score_natively
 from agents.official.processes import Job, ScoringDied
 from agents.official.progress import Progress
-from agents.official.rules import environment_of, on_native, on_opensim
+from agents.official.rules import AS_OSIM_RL, environment_of, on_native, on_opensim
 from agents.official.scoring import OfficialScoring
 from agents.official.single import play_alone
 from agents.official.wanted import Wanted
@@ -57,6 +58,8 @@ def test_a_policy_is_scored_on_opensim_in_processes_and_on_native_beside_it(tmp_
     assert difference is not None
     assert difference["same_ending_rate"] == 1.0
     assert 0 < difference["largest_size"] < 1.0
+    (predicted,) = score_natively(body_policy(2), [1001], settings=AS_OSIM_RL, max_steps=12)
+    assert predicted.episode_return == pytest.approx(alone.score.episode_return, abs=1e-3)
     returns = {score.episode_return for score in found.episodes["random"].values()}
     assert len(returns) == 5, "random actions differ from seed to seed"
     assert told[-1].startswith("10 of 10 episodes: ")
