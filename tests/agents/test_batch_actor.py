@@ -30,6 +30,7 @@ from agents.replay.documents import episode_document
 from agents.replay.memory import MemoryReplay
 from agents.replay.runs import Episode, Run
 from environment.prosthetics import ProstheticsEnv
+from environment.starts import Mixture, Pushed, StartSource
 from environment.vector import ProstheticsVectorEnv
 from tests.runs import RUN
 
@@ -118,10 +119,17 @@ def together(
         return replay, list(act_together(simulator, policies, writers, plans, "native", until))
 
 
-def alone(run: Run, policy: ActingPolicy, plans: Sequence[Planner], counts: Sequence[int]) -> MemoryReplay:
+def alone(
+    run: Run,
+    policy: ActingPolicy,
+    plans: Sequence[Planner],
+    counts: Sequence[int],
+    starts: StartSource | None = None,
+) -> MemoryReplay:
     """So many episodes of each body, one body after the other."""
     replay, writers = opened(run, len(plans))
     with closing(build_environment(CONFIG.environment, run)) as simulator:
+        simulator.starts = starts
         for writer, plan, count in zip(writers, plans, counts, strict=True):
             episodes = act(simulator, FixedPolicy(policy), writer, plan, "native", lambda: False)
             list(itertools.islice(episodes, count))
@@ -154,6 +162,18 @@ def test_every_body_stores_bit_for_bit_what_it_would_alone(run: Run, kind: Kind)
     single = alone(run, policy, plans_of(kind), counts)
     for writer, count in enumerate(counts, 1):
         assert stored(replay, writer, count) == stored(single, writer, count)
+
+
+def test_bodies_start_where_each_alone_would_and_the_log_tells(run: Run) -> None:
+    policy, environments = policy_of(run), build_environments(CONFIG.environment, run, BODIES)
+    starts = Mixture([(0.6, Pushed(environments.layout, (0.2, 1.2)))])
+    environments.starts = starts
+    replay, episodes = together(run, FixedPolicy(policy), plans_of(), decisions(30), environments)
+    counts = [sum(one.writer == w and one.ended != "aborted" for one in episodes) for w in range(1, BODIES + 1)]
+    single = alone(run, policy, plans_of(), counts, starts)
+    for writer, count in enumerate(counts, 1):
+        assert stored(replay, writer, count) == stored(single, writer, count)
+    assert {episode.start.start.get("kind") for episode in episodes} == {"pushed", None}
 
 
 def test_one_call_of_the_policy_serves_all_bodies_that_add_noise_to_it(run: Run) -> None:
