@@ -33,7 +33,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     added.add_argument("--max-steps", type=int, metavar="N", help="shorter episodes, to try it out: not official")
     added.add_argument("--json", type=Path, metavar="FILE", help="write rows, episodes and gait card there")
-    added.add_argument("--card", type=Path, metavar="FILE.png", help="draw the gait card there, its numbers beside it")
+    added.add_argument(
+        "--card", type=Path, metavar="FILE.png", help="draw the gait card there, with its numbers in FILE.card.json"
+    )
     added.add_argument("--fresh", action="store_true", help="play again what a scoring before has kept")
 
 
@@ -53,5 +55,5 @@ def misplaced(options: argparse.Namespace) -> str | None:
     if options.once or options.seeds:
         return "--once and --seeds belong to scoring a run in the background, not to --official"
     if options.card is not None and options.card.suffix == ".json":
-        return "--card draws a picture; needed a name like gait.png (its numbers are written to gait.json)"
+        return "--card draws a picture; needed a name like gait.png (its numbers are written to gait.card.json)"
     return None

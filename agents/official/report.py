@@ -79,9 +79,9 @@ class Report:
         }
 
     def write(self, json_path: Path | None, card_path: Path | None) -> None:
-        """What was asked for; the card's numbers go beside its picture, as `.json`."""
+        """What was asked for; the card's numbers go beside its picture: `walk.card.json` beside `walk.png`."""
         if json_path is not None:
             json_path.write_text(json.dumps(self.document(), indent=2) + "\n")
         if card_path is not None and self.card is not None:
             plot(self.card, card_path, f"{self.source.name}, {self.judged.round_name} on {self.physics}")
-            card_path.with_suffix(".json").write_text(json.dumps(self.card.document(), indent=2) + "\n")
+            card_path.with_suffix(".card.json").write_text(json.dumps(self.card.document(), indent=2) + "\n")

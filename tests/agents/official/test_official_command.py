@@ -57,7 +57,7 @@ def policy_file(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_scored_and_everything_asked_for_is_written(say: Say, policy_file: Path, tmp_path: Path) -> None:
-    json_path, card = tmp_path / "scores.json", tmp_path / "gait.png"
+    json_path, card = tmp_path / "walk.json", tmp_path / "walk.png"
     status, out, err = say(
         "--official", "--policy", str(policy_file), "--json", str(json_path), "--card", str(card), *SHORT
     )
@@ -82,7 +82,7 @@ def test_a_file_is_scored_and_everything_asked_for_is_written(say: Say, policy_f
         / (80 - rows["round2/standing/mean"]["value"])
     )
     assert document["gait"]["episodes"] == 2
-    assert json.loads(card.with_suffix(".json").read_text()) == document["gait"]
+    assert json.loads((tmp_path / "walk.card.json").read_text()) == document["gait"]
     assert card.read_bytes()[:4] == b"\x89PNG"
 
 
