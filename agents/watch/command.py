@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,10 @@ def _motion(options: argparse.Namespace, stop: StopFlag) -> Motion:
     if options.policy == RANDOM:
         return played_at_random(seed, stop)
     if options.run is None:
-        return played(in_the_box() if options.policy is None else named(options.policy), seed, stop)
+        source = in_the_box() if options.policy is None else named(options.policy)
+        # Of a path, a picture has room for the file's name.
+        file = options.policy is not None and Path(options.policy).is_file()
+        return played(replace(source, name=source.name.rpartition("/")[2]) if file else source, seed, stop)
     connections = Connections.from_environment()
     with closing(open_replay(connections)) as replay, closing(open_store(connections)) as store:
         replay.run(options.run)

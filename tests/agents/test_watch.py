@@ -130,7 +130,7 @@ def test_a_policys_file_becomes_a_video(watch: Watch, tmp_path: Path) -> None:
     steps = played(Source("", small(run_in(MemoryReplay()))), 3, lambda: False).steps
     assert len(frames) == len(frame_steps(steps))
     assert f"{len(frames)} frames in" in out
-    assert out.startswith(str(file))
+    assert out.startswith(file.name)
     assert f"seed 3: {steps / 100:.2f} s, return " in out
     assert np.abs(frames[0].astype(int) - frames[-1]).mean() > 1
 
