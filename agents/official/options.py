@@ -54,6 +54,6 @@ def misplaced(options: argparse.Namespace) -> str | None:
         return "--version is one of a run; needed --run NAME too"
     if options.once or options.seeds:
         return "--once and --seeds belong to scoring a run in the background, not to --official"
-    if options.card is not None and options.card.suffix == ".json":
+    if options.card is not None and options.card.suffix not in (".png", ".svg", ".pdf"):
         return "--card draws a picture; needed a name like gait.png (its numbers are written to gait.card.json)"
     return None
