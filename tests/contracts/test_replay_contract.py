@@ -34,7 +34,12 @@ from tests.contracts.replay_samples import (
 )
 
 START = EpisodeStart(
-    seed=11, policy_version=4, purpose="explore", exploration={"kind": "gaussian", "sigma": 0.25}, physics="fake/1"
+    seed=11,
+    policy_version=4,
+    purpose="explore",
+    exploration={"kind": "gaussian", "sigma": 0.25},
+    physics="fake/1",
+    start={"kind": "replay", "episode": 1 << 40, "step": 7},
 )
 
 
