@@ -18,7 +18,6 @@ from agents.replay.backlog import chunks, is_experience
 from agents.replay.contract import Replay, ReplayUnavailable
 from agents.replay.runs import Episode, Run
 from agents.starts_config import StartsConfig
-from environment.physics.start_state import start_places
 from environment.starts import Start
 from environment.terminations import TIME_LIMIT
 from environment.timestep import CONTROL_STEP_S
@@ -50,7 +49,7 @@ class ReplayStarts:
 
     def __init__(self, replay: Replay, run: Run, config: StartsConfig) -> None:
         self._replay, self._run, self._config = replay, run.name, config
-        self._places = start_places(layout_of(run))
+        self._places = layout_of(run).continuous
         self._margin_steps = round(config.replay_margin_s / CONTROL_STEP_S)
         # Which of many stored episodes are at hand is no part of any episode: each process has others.
         self._generator = np.random.default_rng()

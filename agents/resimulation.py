@@ -17,7 +17,6 @@ from agents.replay.columns import EpisodeTimesteps
 from agents.replay.contract import Replay
 from agents.replay.runs import ABORTED, Episode, Run
 from environment.physics.contract import Physics, SimulationError
-from environment.physics.start_state import start_places
 from environment.rewards import Reward
 from environment.state import TARGET_VELOCITY, StateLayout
 from environment.terminations import FALL_PELVIS_HEIGHT_M
@@ -103,7 +102,7 @@ class Resimulator:
         self._center = self.layout.where("misc/mass_center_pos")
         self._height = self.layout.index["body_pos/pelvis/y"]
         # The rest of a state follows from these.
-        self._start = start_places(self.layout)
+        self._start = self.layout.continuous
 
     @property
     def physics(self) -> str:

@@ -98,6 +98,21 @@ class StateLayout:
             raise KeyError(f"the state has no {branch}/…/{leaf}; {self._siblings(f'{branch}/{leaf}')}")
         return np.asarray(found, dtype=np.intp)
 
+    @cached_property
+    def activations(self) -> NDArray[np.intp]:
+        """(M,) positions, one per muscle."""
+        return self.ending("muscles", "activation")
+
+    @cached_property
+    def fiber_lengths(self) -> NDArray[np.intp]:
+        """(M,) positions, one per muscle."""
+        return self.ending("muscles", "fiber_length")
+
+    @cached_property
+    def continuous(self) -> NDArray[np.intp]:
+        """(C,) positions of all coordinates, their speeds, activations, fibre lengths: the rest follows from these."""
+        return np.concatenate((self.where("joint_pos", "joint_vel"), self.activations, self.fiber_lengths))
+
     def children(self, branch: str) -> tuple[str, ...]:
         """Names directly below a branch: `children("body_pos")` are the bodies."""
         depth = branch.count("/") + 1

@@ -20,7 +20,6 @@ from environment.motions.table import Table, read_table
 from environment.osim_file import read_model
 from environment.physics.native.engine import Engine
 from environment.physics.native.settings import NativeSettings
-from environment.physics.start_state import start_places
 
 RANGE_TOLERANCE_RAD = 0.1
 """By which a joint may be beyond its coordinate's range: recorded motions are, by some degrees."""
@@ -63,7 +62,7 @@ class _Completion:
         self._take_values()
         self._take_speeds()
         self._take_muscles()
-        places = start_places(self._engine.layout)
+        places = self._engine.layout.continuous
         bad = np.argwhere(~np.isfinite(self._states[:, places]))
         if len(bad):
             row, column = bad[0].tolist()

@@ -1,4 +1,4 @@
-"""What of a state a simulation can start from: coordinates, speeds, activations, fibre lengths. The rest follows."""
+"""Which states a simulation can start from."""
 
 from __future__ import annotations
 
@@ -12,17 +12,6 @@ from environment.state import StateLayout
 
 _ROUNDING = 1e-5
 """Between a locked coordinate's value and a stored one, and of activations: states are stored as float32."""
-
-
-def start_places(layout: StateLayout) -> NDArray[np.intp]:
-    """(C,) positions of these numbers: all coordinates, their speeds, activations, fibre lengths."""
-    return np.concatenate(
-        (
-            layout.where("joint_pos", "joint_vel"),
-            layout.ending("muscles", "activation"),
-            layout.ending("muscles", "fiber_length"),
-        )
-    )
 
 
 def locked_places(layout: StateLayout, values: Mapping[str, float]) -> dict[int, float]:
@@ -51,19 +40,19 @@ def check_start(state: NDArray[Any], layout: StateLayout, locked: Mapping[int, f
             f"a start state has shape {values.shape}, the body needs ({layout.size},), without a target; is it a state "
             "of another model?"
         )
-    names = layout.names
-    for place in start_places(layout).tolist():
-        if not np.isfinite(values[place]):
-            raise ValueError(f"{names[place]} of the start state is not finite")
-    activations = layout.ending("muscles", "activation")
+    # The layout keeps these positions: to look them up takes as long as a control step.
+    places, activations = layout.continuous, layout.activations
+    lost = places[~np.isfinite(values[places])]
+    if len(lost):
+        raise ValueError(f"{layout.names[lost[0]]} of the start state is not finite")
     _refuse(values, activations, -_ROUNDING, 1.0 + _ROUNDING, layout, "it must be in 0..1")
-    _refuse(values, layout.ending("muscles", "fiber_length"), 0.0, np.inf, layout, "a length can not be negative")
+    _refuse(values, layout.fiber_lengths, 0.0, np.inf, layout, "a length can not be negative")
     values[activations] = values[activations].clip(0.0, 1.0)
     for place, value in locked.items():
         if abs(values[place] - value) > _ROUNDING:
             raise ValueError(
-                f"{names[place]} of the start state is {values[place]:g}, this model locks it at {value:g}; is it a "
-                "state of another model?"
+                f"{layout.names[place]} of the start state is {values[place]:g}, this model locks it at {value:g}; is "
+                "it a state of another model?"
             )
     return values
 

@@ -10,7 +10,6 @@ import pytest
 from environment.physics.contract import Physics
 from environment.physics.models import model_path
 from environment.physics.settings import OpenSimSettings
-from environment.physics.start_state import start_places
 from tests.fakes import FakePhysics
 
 Make = Callable[[], Physics]
@@ -174,7 +173,7 @@ def test_a_state_stored_in_the_middle_of_an_episode_goes_on_as_it_did_there(make
     after = play(body, actions[15:])
     other = body if into == "itself" else make()
     start = other.start_at(stored)
-    kept = start_places(body.layout)
+    kept = body.layout.continuous
     np.testing.assert_allclose(start[kept], stored[kept], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(start[places], stored[places], rtol=1e-6, atol=1e-6)
     assert (other.snapshot().step, other.snapshot().time_s) == (0, 0.0)

@@ -14,12 +14,11 @@ from environment.motions.slopes import slopes
 from environment.motions.starts import MotionStarts
 from environment.physics.models import model_path
 from environment.physics.native.physics import NativePhysics
-from environment.physics.start_state import start_places
 from environment.starts import Start
 from tests.motions import MODEL, columns, in_degrees, simulated, times_s, write_csv, write_storage
 
 LAYOUT, STATES = simulated()
-PLACES = start_places(LAYOUT)
+PLACES = LAYOUT.continuous
 GEOMETRY = LAYOUT.where("body_pos", "body_vel", "body_pos_rot", "misc/mass_center_pos", "misc/mass_center_vel")
 SPEEDS = LAYOUT.where("joint_vel")
 
