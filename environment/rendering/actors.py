@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vtkmodules.vtkRenderingCore import vtkPolyDataMapper
 
 from environment.rendering import floor
+from environment.rendering.arrows import flat_arrow
 from environment.rendering.bones import Bone
 from environment.rendering.colours import PAINT, SHADOW, Colour
 from environment.rendering.figure import Figure
@@ -81,10 +82,8 @@ def add_muscles(plotter: Any, tubes: Tubes, shadow: NDArray[np.float64]) -> None
 
 def add_arrow(plotter: Any, colour: Colour, width_m: float) -> Any:
     """A flat arrow along x of length 1, to be stretched, turned and moved."""
-    half, head, wide = width_m / 2, 0.72, 1.1 * width_m
-    outline = [(0, -half), (head, -half), (head, -wide), (1, 0), (head, wide), (head, half), (0, half)]
-    points = np.array([(x, 0.0, z) for x, z in outline])
-    faces = [3, 2, 3, 4, 4, 0, 1, 5, 6]
+    points, triangles = flat_arrow(width_m)
+    faces = np.insert(triangles, 0, 3, axis=1).ravel()
     return plotter.add_mesh(pyvista.PolyData(points, faces), color=unit(colour), lighting=False)
 
 

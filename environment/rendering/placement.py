@@ -47,6 +47,8 @@ class MusclePaths:
     """(T, P, 3) in ground."""
     present: NDArray[np.bool_]
     """(T, P) False while a conditional point is off its muscle's path."""
+    body: tuple[int | None, ...]
+    """(P,) in which of the bodies each point is; None for ground."""
     muscle: tuple[slice, ...]
     """(M,) which of the P points are each muscle's, from origin to insertion."""
 
@@ -114,7 +116,8 @@ class Placement:
                 low, high = point.range
                 q = states[:, self._coordinate[point.coordinate]]
                 present[:, number] = (q >= low - _RANGE_TOLERANCE) & (q <= high + _RANGE_TOLERANCE)
-        return MusclePaths(place, present, self._slices)
+        on = tuple(None if point.body == GROUND else self.bodies.index(point.body) for point in self._points)
+        return MusclePaths(place, present, on, self._slices)
 
     def _location(self, point: PathPoint, states: States) -> Array:
         """(T, 3) in its body."""

@@ -129,7 +129,7 @@ class Player:
 
         @shown.on_update
         def _(event: viser.GuiEvent[viser.GuiCheckboxHandle]) -> None:
-            self.scene.show_muscles(event.target.value)
+            self.scene.muscles.show(event.target.value)
 
         @self._follow.on_update
         def _(_: viser.GuiEvent[viser.GuiCheckboxHandle]) -> None:

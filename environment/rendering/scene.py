@@ -7,17 +7,19 @@ import viser
 from numpy.typing import NDArray
 from viser import transforms
 
-from environment.rendering.colours import FLOOR, TARGET, VELOCITY, activation_colours, linear
+from environment.rendering.arrows import flat_arrow
+from environment.rendering.colours import FLOOR, TARGET, VELOCITY, Colour, linear
 from environment.rendering.figure import Figure
 from environment.rendering.floor import squares, squares_under
+from environment.rendering.ropes import Ropes
 
 Array = NDArray[np.float64]
 
 _ROOT = "/walk"
-_MUSCLE_M = 0.016
 _EYE_M, _LOOKS_AT_M, _ANGLE_RAD = np.array([1.9, 1.3, 3.6]), np.array([0.25, 0.8, 0.0]), 0.62
 _FOG_M = (8.0, 17.0)
-_ARROW_AHEAD_M, _ARROW_M_PER_SPEED, _ARROW_ABOVE_M = 0.3, 0.4, 0.03
+_ARROW_AHEAD_M, _ARROW_M_PER_SPEED, _ARROW_ABOVE_M = 0.3, 0.4, 0.01
+_SHORTEST_M = 1e-3
 
 
 class Scene:
@@ -37,17 +39,8 @@ class Scene:
         for bone in figure.bones:
             name = f"{_ROOT}/{bone.body}/{bone.name}"
             self._scene.add_mesh_simple(name, bone.vertex_m, bone.triangle, color=bone.colour, side="double")
-        self.muscles = self._scene.add_line_segments(
-            f"{_ROOT}/muscles", *self._segments(0), thickness=_MUSCLE_M, thickness_units="world"
-        )
-        """Segments of all muscles' paths, coloured by activation."""
-        self._arrows = self._scene.add_arrows(
-            f"{_ROOT}/velocities",
-            self._velocities(0),
-            linear(np.array([TARGET, VELOCITY], np.uint8)),
-            shaft_radius=0.014,
-            head_radius=0.035,
-        )
+        self.muscles = Ropes(self._scene, f"{_ROOT}/muscles", figure)
+        self._arrows = [self._add_arrow("target", TARGET, 0.12), self._add_arrow("velocity", VELOCITY, 0.05)]
 
     def move_to(self, step: int, *, follow: bool) -> None:
         """Shows the moment after so many control steps."""
@@ -55,15 +48,12 @@ class Scene:
         for number, frame in enumerate(self.bodies):
             frame.position = figure.poses.position_m[step, number]
             frame.wxyz = self._turns[step, number]
-        self.muscles.points, self.muscles.colors = self._segments(step)
-        self._arrows.points = self._velocities(step)
+        self.muscles.move_to(step)
+        self._aim(step)
         x, z = figure.camera_m[step]
         self._root.position = (-x, 0.0, -z) if follow else (0.0, 0.0, 0.0)
         under_x, under_z = squares_under(figure.camera_m[step])
         self._floor.position = (under_x, 0.0, under_z)
-
-    def show_muscles(self, shown: bool) -> None:
-        self.muscles.visible = shown
 
     def _add_floor(self) -> viser.FrameHandle:
         floor = self._scene.add_frame(f"{_ROOT}/floor", show_axes=False)
@@ -79,30 +69,18 @@ class Scene:
             )
         return floor
 
-    def _segments(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """(N, 2, 3) ends, and the same shape of colours."""
-        figure = self._figure
-        # Lines are drawn by their light, meshes by their colour.
-        colours = linear(activation_colours(figure.activation[step]))
-        ends, painted = [], []
-        for muscle in range(len(figure.muscles)):
-            line = figure.paths.line(step, muscle)
-            ends.append(np.stack((line[:-1], line[1:]), axis=1))
-            painted.append(np.broadcast_to(colours[muscle], (len(line) - 1, 2, 3)))
-        return np.concatenate(ends).astype(np.float32), np.concatenate(painted)
+    def _add_arrow(self, name: str, colour: Colour, width_m: float) -> viser.MeshHandle:
+        """A flat one along x of length 1."""
+        points, triangles = flat_arrow(width_m)
+        return self._scene.add_mesh_simple(f"{_ROOT}/{name}", points, triangles, color=colour, side="double")
 
-    def _velocities(self, step: int) -> NDArray[np.float32]:
-        """(2, 2, 3) start and end of the arrows of what is asked and what is done, on the floor before the walker."""
+    def _aim(self, step: int) -> None:
+        """Lays the arrows of what is asked and what is done on the floor before the walker."""
         motion = self._figure.motion
-        target, done = (
-            velocity[step] * (1.0, 0.0, 1.0) for velocity in (motion.target_m_per_s, motion.velocity_m_per_s)
-        )
-        ahead = target / max(float(np.linalg.norm(target)), 1e-9)
-        start = motion.pelvis_m[step] * (1.0, 0.0, 1.0) + _ARROW_AHEAD_M * ahead
-        start[1] = self._figure.ground_m + _ARROW_ABOVE_M
-        above = np.array([0.0, _ARROW_ABOVE_M, 0.0])
-        pairs = [
-            (start, start + _ARROW_M_PER_SPEED * target),
-            (start + above, start + above + _ARROW_M_PER_SPEED * done),
-        ]
-        return np.array(pairs, np.float32)
+        target, done = motion.target_m_per_s[step, ::2], motion.velocity_m_per_s[step, ::2]
+        ahead = _ARROW_AHEAD_M * target / max(float(np.hypot(*target)), 1e-9)
+        x, z = motion.pelvis_m[step, ::2] + ahead
+        for number, (arrow, (along, aside)) in enumerate(zip(self._arrows, (target, done), strict=True), 1):
+            arrow.position = (x, self._figure.ground_m + number * _ARROW_ABOVE_M, z)
+            arrow.wxyz = transforms.SO3.from_y_radians(-np.arctan2(aside, along)).wxyz
+            arrow.scale = (max(_ARROW_M_PER_SPEED * float(np.hypot(along, aside)), _SHORTEST_M), 1.0, 1.0)
