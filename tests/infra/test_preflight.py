@@ -156,10 +156,9 @@ def test_a_failed_installation_shows_the_end_of_its_log_and_is_redone(copy: Path
     ],
 )
 def test_make_run_passes_what_it_is_given(asked: tuple[str, ...], given: str) -> None:
-    # Without what a make that runs these tests tells its children.
-    # A make that runs these tests hands its own variables down.
-    given = ("MAKE", "MFLAGS", "ARGS", "MINUTES", "NAME")
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(given)}
+    # Without what a make that runs these tests tells its children, its own variables among them.
+    told = ("MAKE", "MFLAGS", "ARGS", "MINUTES", "NAME")
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(told)}
     shown = subprocess.run(
         ["make", "-n", "run", *asked], cwd=ROOT, env=outside, capture_output=True, text=True, check=True
     ).stdout
