@@ -165,10 +165,11 @@ def test_no_timesteps_are_a_block_too(log: MemoryReplay) -> None:
 def test_an_action_that_is_held_for_all_of_a_block_is_judged_as_one_that_is_repeated(column: str, bad: float) -> None:
     block = block_of(GOOD)
     held = np.array([0.5, bad, 0.5], np.float32)
-    repeated = dataclasses.replace(block, **{column: np.repeat(held[None], len(block), axis=0)})
-    shared = dataclasses.replace(block, **{column: np.broadcast_to(held, (len(block), 3))})
+    one_by_one: dict[str, Any] = {column: np.repeat(held[None], len(block), axis=0)}
+    at_once: dict[str, Any] = {column: np.broadcast_to(held, (len(block), 3))}
+    repeated, shared = dataclasses.replace(block, **one_by_one), dataclasses.replace(block, **at_once)
     (taken, refusal), (needed, reason) = judge(shared, previous=0), judge(repeated, previous=0)
     assert (taken, str(refusal)) == (needed, str(reason))
     assert taken == 0
-    fine = dataclasses.replace(block, **{column: np.broadcast_to(held[:1], (len(block), 3))})
-    assert judge(fine, previous=0) == (12, None)
+    good: dict[str, Any] = {column: np.broadcast_to(held[:1], (len(block), 3))}
+    assert judge(dataclasses.replace(block, **good), previous=0) == (12, None)
