@@ -5,6 +5,7 @@ A start is drawn by the episode's own random numbers, so an episode can be had a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from environment.physics.contract import SimulationError
 from environment.state import StateLayout
+
+log = logging.getLogger(__name__)
 
 State = NDArray[np.float64]
 
@@ -110,13 +113,14 @@ def begin(
         start = source.draw(generator, pose)
         if start.state is None:
             return (reset() if refused else pose), {**start.facts, **refused}
+        reason = "over at once"
         try:
             # In the precision of the log: its first state is the whole start.
             state = start_at(start.state[: len(pose)].astype(np.float32))
-        except SimulationError:
-            pass
-        else:
             if not over(state):
                 return state, {**start.facts, **refused}
+        except SimulationError as error:
+            reason = str(error)
+        log.debug("the start %s of seed %d is drawn again: %s", start.facts, seed, reason)
         refused = {"refused": draw + 1}
     return reset(), {"kind": DEFAULT, **refused}
