@@ -319,7 +319,8 @@ flag = stop_on_signals()
 threading.Thread(target=lambda: print("heard", flag.wait(600), flush=True), daemon=True).start()
 print("ready", flush=True)
 try:
-    time.sleep(600)
+    for _ in range(6000):  # a signal in the moment before a sleep begins is only heard after it
+        time.sleep(0.1)
 except KeyboardInterrupt:
     print("interrupted", flag(), flush=True)
 """
@@ -330,4 +331,8 @@ except KeyboardInterrupt:
     assert process.stdout.readline() == "heard True\n"
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[0] == "interrupted True\n"
+    try:
+        assert process.communicate(timeout=60)[0] == "interrupted True\n"
+    finally:
+        process.kill()
+        process.wait()
