@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,10 +59,39 @@ class Child:
     """When to start it again; None while it runs or is done."""
     peak_memory_mb: float = 0.0
     exits: list[int] = field(default_factory=list)
+    _dead_s: float = 0.0
+    """Processor time of the lives that are over."""
 
     @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        return not self._over(lambda: self.process.poll())
+
+    @property
+    def processor_s(self) -> float:
+        """Processor time (user and system, all threads) of all its lives, and of what they started and waited for."""
+        return processor_s(self.process.pid) + self._dead_s if self.alive else self._dead_s
+
+    def over_within(self, seconds: float | None) -> bool:
+        """Waits so long for its end, for ever with None, and says whether it came."""
+        return self._over(lambda: self.process.wait(seconds))
+
+    def _over(self, look: Callable[[], object]) -> bool:
+        if self.process.returncode is None:
+            before_s = _waited_for_s()
+            try:
+                look()
+            except subprocess.TimeoutExpired:
+                return False
+            finally:
+                # The system puts what a process has used on its parent's account in the moment it is waited for.
+                if self.process.returncode is not None:
+                    self._dead_s += _waited_for_s() - before_s
+        return self.process.returncode is not None
+
+    def again(self, process: subprocess.Popen[bytes], now_s: float) -> None:
+        """Its next life; the last one is over."""
+        self.process, self.started_s, self.due_s = process, now_s, None
+        self.restarts += 1
 
     @property
     def done(self) -> bool:
@@ -99,8 +129,7 @@ class LocalFleet:
                 self._kill_if_silent(child, now_s, undisturbed_s)
             elif child.due_s is not None:
                 if now_s >= child.due_s:
-                    child.process, child.started_s, child.due_s = self._spawn(child.spec), now_s, None
-                    child.restarts += 1
+                    child.again(self._spawn(child.spec), now_s)
             elif child.spec.restart and not child.stopped and child.process.returncode != 0:
                 self._schedule(child, now_s)
 
@@ -115,12 +144,10 @@ class LocalFleet:
         deadline_s = time.monotonic() + grace_s
         killed = []
         for child in stopping:
-            try:
-                child.process.wait(max(0.0, deadline_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if not child.over_within(max(0.0, deadline_s - time.monotonic())):
                 log.warning("%s did not stop within %g s and is killed", child.spec.name, grace_s)
                 child.process.kill()
-                child.process.wait()
+                child.over_within(None)
                 killed.append(child.spec.name)
         return killed
 
@@ -169,3 +196,23 @@ def peak_memory_mb(pid: int) -> float:
         return 0.0
     peaks = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
     return int(peaks[0]) / 1024 if peaks else 0.0
+
+
+def processor_s(pid: int) -> float:
+    """Processor time (s) that a process, and those that it started and waited for, have used; 0 when it is gone.
+
+    In ticks of 10 ms, as proc(5) tells it.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    # The second field, the name in brackets, may hold blanks; utime, stime, cutime and cstime are the 14th to 17th.
+    ticks = text.rpartition(")")[2].split()[11:15]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def _waited_for_s() -> float:
+    """Processor time of all processes that this one has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.fleet.local import LocalFleet, Patience, ProcessSpec, peak_memory_mb
+from infra.fleet.local import LocalFleet, Patience, ProcessSpec, peak_memory_mb, processor_s
 from tests.clock import Clock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -336,3 +336,44 @@ except KeyboardInterrupt:
     finally:
         process.kill()
         process.wait()
+
+
+BURN = """
+import sys, time
+while time.process_time() < float(sys.argv[1]): pass
+sys.exit(int(sys.argv[2]))
+"""
+
+
+def test_the_processor_time_of_a_process_is_that_of_all_its_lives(fleet: LocalFleet) -> None:
+    fleet.start(spec(BURN, "0.4", "1"))
+    tend_until(fleet, lambda: fleet.children["p"].restarts == 2)
+    used_s = fleet.children["p"].processor_s
+    assert 0.8 <= used_s < 2.0, "two whole lives, and the third that has begun"
+    fleet.stop(grace_s=0.0)
+    assert used_s <= fleet.children["p"].processor_s < used_s + 0.6
+
+
+def test_what_a_process_uses_while_it_stops_is_counted(fleet: LocalFleet) -> None:
+    burn_at_the_end = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: exit())\n"
+    burn_at_the_end += "def exit():\n    while time.process_time() < 0.5: pass\n    sys.exit()\n"
+    fleet.start(spec(burn_at_the_end + "print('here', flush=True)\ntime.sleep(600)"))
+    tend_until(fleet, says(fleet, "here"))
+    assert 0.0 < fleet.children["p"].processor_s < 0.4
+    assert fleet.stop() == []
+    assert 0.5 <= fleet.children["p"].processor_s < 1.0
+
+
+def test_what_a_process_has_had_others_do_is_counted_too(fleet: LocalFleet) -> None:
+    parent = "import subprocess, sys, time\nsubprocess.run([sys.executable, '-c', *sys.argv[1:]])\n"
+    fleet.start(spec(parent + "print('here', flush=True)\ntime.sleep(600)", BURN, "0.5", "0"))
+    tend_until(fleet, says(fleet, "here"))
+    assert fleet.children["p"].processor_s >= 0.5
+    fleet.stop(grace_s=0.0)
+    assert fleet.children["p"].processor_s >= 0.5
+
+
+def test_a_process_that_is_gone_has_no_processor_time() -> None:
+    used = os.times()
+    assert processor_s(os.getpid()) == pytest.approx(sum(used[:4]), abs=0.5)
+    assert processor_s(2**22 + 1) == 0.0
