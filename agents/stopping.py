@@ -18,6 +18,8 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.signals: list[int] = []
+        """Those that asked, in their order."""
 
     def __call__(self) -> bool:
         return self._event.is_set()
@@ -36,6 +38,7 @@ def stop_on_signals() -> StopFlag:
     flag = StopFlag()
 
     def ask(number: int, frame: FrameType | None) -> None:
+        flag.signals.append(number)
         if flag() and number == signal.SIGINT:
             raise KeyboardInterrupt
         flag.set()

@@ -3,7 +3,8 @@
 up        start the local MongoDB and S3 server, if `.env` names no others
 down      stop them
 status    what runs, and what the runs have collected
-run       the main job: exploration, workers, learner, evaluator, live view, summary
+run       the main job: exploration, workers, learner, evaluator, live view, summary; a recipe's ends with a report
+report    of a stored run: learning curves, held-out scores, gait card, video, all in one page
 bench     measure this machine, beside a peer
 faults    kill, cut off and fill up what the replay memory lives on, and count what is lost
 compass   print the connection string for MongoDB Compass (it holds the password)
@@ -15,12 +16,14 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from agents.checkpoints.contract import CheckpointMissing, CheckpointStoreUnavailable
+from agents.config import check_run_name
 from agents.connections import Connections, ConnectionsMissing
 from agents.new_run import NewRun, add_options
 from agents.plain import ConfigError
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from infra.run import RunFailed
 
     options = _parser().parse_args(arguments)
+    options.typed = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     command: Callable[[argparse.Namespace], None] = options.command
     try:
@@ -113,11 +117,31 @@ def run(options: argparse.Namespace) -> None:
         new=NewRun.asked(options),
         summary=options.summary,
         evaluator=not options.no_evaluator,
+        recipe=options.recipe,
+        command=shlex.join(["python", "-m", "infra", *options.typed]),
     )
     flag = stop_on_signals()
     settings = _settings()
     with services_for_a_run(settings):
         run_here(asked, flag)
+        if options.recipe is not None if options.report is None else options.report:
+            from infra.report.command import report_after
+
+            report_after(asked.name, flag)
+
+
+def report(options: argparse.Namespace) -> None:
+    """Make a run's report: learning curves, scores on held-out seeds, gait card, video, and a page of all."""
+    from infra.report.command import report as make
+    from infra.report.make import ReportOptions
+
+    workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
+    asked = ReportOptions(
+        run=check_run_name(options.run), episodes=options.episodes, threads=workers, video=not options.no_video
+    )
+    flag = stop_on_signals()
+    with services_for_a_run(_settings()):
+        make(asked, flag)
 
 
 def bench(options: argparse.Namespace) -> None:
@@ -305,6 +329,14 @@ def _parser() -> argparse.ArgumentParser:
     add_options(job)
     job.add_argument("--summary", type=Path, metavar="FILE", help="save the summary as JSON here too")
     job.add_argument("--no-evaluator", action="store_true", help="score nothing in the background")
+    job.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, help="end with a report (default: for a recipe)"
+    )
+    told = command("report", report)
+    told.add_argument("--run", "--name", dest="run", required=True, metavar="NAME", help="the run's name")
+    told.add_argument("--episodes", type=int, default=50, metavar="N", help="held-out seeds (default: %(default)s)")
+    told.add_argument("--workers", type=int, metavar="K", help="threads that simulate (default: one per core)")
+    told.add_argument("--no-video", action="store_true", help="draw none")
     return parser
 
 

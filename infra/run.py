@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from agents.build import open_replay, open_store
+from agents.build import code_version, open_replay, open_store
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStoreUnavailable
 from agents.config import RunConfig, check_run_name, data_dir
 from agents.connections import Connections
@@ -32,6 +32,7 @@ from infra import summary as summaries
 from infra.fleet.local import LocalFleet, ProcessSpec
 from infra.live import View
 from infra.progress import Observer
+from infra.session import Account, Session
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,10 @@ class RunOptions:
     summary: Path | None = None
     """Where to save the summary besides the run's own folder."""
     evaluator: bool = True
+    recipe: str | None = None
+    """Whose settings they are."""
+    command: str | None = None
+    """What was typed, to be told later."""
 
     def __post_init__(self) -> None:
         check_run_name(self.name)
@@ -85,17 +90,20 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
         before = summaries.look_before(options.name, replay, store)
         started_s = time.monotonic()
         fleet = LocalFleet(folder, os.environ | _ONE_THREAD)
-        replay.event(options.name, "run", "run_started", minutes=options.minutes, host=socket.gethostname())
+        session = Session(options.name, replay, Account(fleet))
+        session.begin(
+            minutes=options.minutes, command=options.command, recipe=options.recipe, code_version=code_version()
+        )
         view = View(options.name, options.minutes)
         try:
             for spec in processes(options, config, Collected(replay, options.name)()):
                 fleet.start(spec)
             with view:
-                _watch(options, config, fleet, Observer(options.name, replay, store, folder), view, stop)
+                _watch(options, config, fleet, Observer(options.name, replay, store, folder), view, stop, session.go_on)
         finally:
             killed = _stop(fleet)
             with suppress(ReplayUnavailable):  # said below, by whoever counts
-                replay.event(options.name, "run", "run_stopped", killed=killed)
+                session.end(killed=killed)
         with suppress(ReplayUnavailable):
             _send_leftovers(options.name, replay, lambda: False)
         if killed and _alone():
@@ -154,7 +162,13 @@ def processes(options: RunOptions, config: RunConfig, collected: int) -> Iterato
 
 
 def _watch(
-    options: RunOptions, config: RunConfig, fleet: LocalFleet, observer: Observer, view: View, stop: StopFlag
+    options: RunOptions,
+    config: RunConfig,
+    fleet: LocalFleet,
+    observer: Observer,
+    view: View,
+    stop: StopFlag,
+    each: Callable[[], None] = lambda: None,
 ) -> None:
     started_s = answered_since_s = time.monotonic()
     next_look_s = 0.0
@@ -175,6 +189,7 @@ def _watch(
                     view.say(f"waiting: {error}")
                 away, answered_since_s = True, time.monotonic()
         fleet.tend(0.0 if away else time.monotonic() - answered_since_s)
+        each()
         stop.wait(0.5)
 
 
