@@ -20,7 +20,9 @@ from agents.replay.columns import EpisodeTimesteps
 from agents.replay.contract import Replay
 from agents.replay.runs import Episode, Run
 from environment.config import EnvironmentConfig
-from environment.rewards import Reward, build_reward
+from environment.imitation.build import clock_of, reward_of
+from environment.imitation.reference import phases_of
+from environment.rewards import Reward
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
 from environment.targets import ROUND1_TARGET_M_PER_S
 from environment.terminations import FALL_PELVIS_HEIGHT_M, SIMULATOR_ERROR
@@ -153,8 +155,15 @@ class _Pay:
     """What a control step earns in an environment."""
 
     def __init__(self, environment: EnvironmentConfig, layout: StateLayout) -> None:
-        self.reward = build_reward(environment.reward_name, layout, environment.shaping)
-        self.largest = None if environment.shaping else _largest_reward(self.reward, layout)
+        self.reward, self._clock = reward_of(environment, layout), clock_of(environment)
+        bounded = not environment.shaping and not environment.imitation
+        self.largest = _largest_reward(self.reward, layout) if bounded else None
+
+    def earned(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(T,) of arriving at each of an episode's states (T+1, S) but the first."""
+        phase = None if self._clock is None else phases_of(self._clock, states, np.zeros(1, int))[1:]
+        found: NDArray[np.float64] = np.sum(list(self.reward.evaluate(states[1:], phase).values()), axis=0)
+        return found
 
 
 class Plausibility:
@@ -172,7 +181,7 @@ class Plausibility:
 
     @property
     def largest_reward(self) -> float | None:
-        """Of one control step; None when shaped terms take part, which have no common bound."""
+        """Of one control step; None when shaped terms take part, which have no common bound, or a motion's."""
         return self._paid.largest
 
     def findings(self, episode: Episode, steps: EpisodeTimesteps) -> Iterator[Finding]:
@@ -201,8 +210,7 @@ class Plausibility:
         yield f"outside {low:g}..{high:g} m", ["body_pos/pelvis/y"], height, _outside(height, low, high)
         if pay.largest is not None:
             yield "above the task's maximum", ["reward"], reward, reward > pay.largest + _ROUNDING
-        terms = pay.reward.evaluate(state[1:]).values()
-        earned = np.sum(list(terms), axis=0)[:, None]
+        earned = pay.earned(state)[:, None]
         yield "not what its state earns", ["reward"], reward[1:], np.abs(reward[1:] - earned) > _ROUNDING
 
 

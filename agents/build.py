@@ -25,10 +25,11 @@ from agents.replay.runs import Run
 from agents.resimulation import Resimulator
 from agents.starts import motions_of
 from environment.config import EnvironmentConfig
+from environment.imitation.build import clock_of, fixed_clock_of, reward_of
 from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.prosthetics import ProstheticsEnv
-from environment.rewards import build_reward
+from environment.rewards import Reward
 from environment.state import StateLayout
 from environment.vector import ONLY_WHEN_ASKED, ProstheticsVectorEnv
 
@@ -88,7 +89,8 @@ def create_run(name: str, config: RunConfig, replay: Replay) -> Run:
 
 def contract_of(run: Run, config: RunConfig) -> PolicyContract:
     """What a policy of this run sees and moves."""
-    observe = observation(config.environment.observation, layout_of(run))
+    clock = fixed_clock_of(config.environment)
+    observe = observation(config.environment.observation, layout_of(run), phase=clock is not None)
     return PolicyContract(
         layout_sha256=run.layout_sha256,
         observation=observe.name,
@@ -98,6 +100,7 @@ def contract_of(run: Run, config: RunConfig) -> PolicyContract:
         bins=config.environment.bins,
         action_names=tuple(run.action_names),
         task=run.task,
+        clock=clock,
     )
 
 
@@ -108,6 +111,7 @@ def build_environment(config: EnvironmentConfig, run: Run) -> ProstheticsEnv:
     """
     environment = ProstheticsEnv(config)
     _check_layout(environment.layout, run)
+    _check_motion(config, environment.reward, run)
     return environment
 
 
@@ -115,6 +119,7 @@ def build_environments(config: EnvironmentConfig, run: Run, bodies: int) -> Pros
     """As many as one on the native engine, reset only where they are asked to. Raises: ValueError as above."""
     environments = ProstheticsVectorEnv(config, bodies, autoreset_mode=ONLY_WHEN_ASKED)
     _check_layout(environments.layout, run)
+    _check_motion(config, environments.reward, run)
     return environments
 
 
@@ -123,6 +128,14 @@ def _check_layout(layout: StateLayout, run: Run) -> None:
         raise ValueError(
             f"run {run.name!r} stores states of another layout than this machine's simulator gives; "
             "is another version of OpenSim or osim-rl installed here?"
+        )
+
+
+def _check_motion(config: EnvironmentConfig, reward: Reward, run: Run) -> None:
+    if config.imitation and reward.name != run.reward:
+        raise ValueError(
+            f"run {run.name!r} learns for {run.reward}, here that is {reward.name}; has {config.motion} been changed "
+            "since the run was made, or is it another file on this machine?"
         )
 
 
@@ -155,9 +168,10 @@ def build_resimulator(config: RunConfig, run: Run, **physics: Any) -> Resimulato
     Raises: ValueError when that physics does not fit what the run stores.
     """
     layout, environment = layout_of(run), config.environment
-    reward = build_reward(environment.reward_name, layout, environment.shaping)
-    scored = build_reward(environment.scored().reward_name, layout, {})
-    return Resimulator(run, reward, build_physics(dataclasses.replace(environment, **physics)), scored)
+    reward = reward_of(environment, layout)
+    scored = reward_of(environment.scored(), layout)
+    body = build_physics(dataclasses.replace(environment, **physics))
+    return Resimulator(run, reward, body, scored, clock=clock_of(environment))
 
 
 def build_learner(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Learner:

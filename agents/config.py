@@ -16,7 +16,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +249,18 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         self.limiter()
+        if self.environment.imitates and self.environment.motion is None:
+            object.__setattr__(self, "environment", replace(self.environment, motion=self._motion()))
+
+    def _motion(self) -> str:
+        """What is imitated where only the starts name a motion."""
+        motions = self.starts.motions
+        if len(motions) != 1:
+            raise ValueError(
+                f"environment.imitation={self.environment.imitation:g} and aborts={list(self.environment.aborts)} need "
+                f"one motion to imitate, found {list(motions)}: name it with --motion FILE, or environment.motion"
+            )
+        return motions[0]
 
     @property
     def bodies(self) -> int:
@@ -284,14 +296,7 @@ def load_config(
 
     Raises: ConfigError for a missing or broken file, an unknown setting or a refused value.
     """
-    data: Mapping[str, Any] = {}
-    if path is not None:
-        try:
-            data = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is no valid TOML: {error}") from error
+    data: Mapping[str, Any] = {} if path is None else _read(path)
     overrides: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -299,6 +304,25 @@ def load_config(
             raise ConfigError(f"--set {setting!r} must look like learner.batch_size=128")
         overrides[name.strip()] = _value(text.strip())
     return RunConfig.of(with_settings(_merged(base or {}, data), overrides))
+
+
+def names_setting(path: Path, setting: str) -> bool:
+    """Whether a TOML file has a setting of that name. Raises: ConfigError for a missing or broken file."""
+    node: Any = _read(path)
+    for name in setting.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            return False
+        node = node[name]
+    return True
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no valid TOML: {error}") from error
 
 
 def check_run_name(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,9 @@ from agents.replay.ring import Ring, bytes_needed, check_room
 from agents.replay.runs import Run
 from agents.replay.sampling import build_sampler
 from environment import targets
+from environment.imitation.build import clock_of, reward_of
+from environment.imitation.reference import phases_of
 from environment.observations import observation
-from environment.rewards import build_reward
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,8 @@ def build_derivation(config: RunConfig, run: Run, of: Run | None = None, *, hind
     stored = of or run
     check_same_body(run, stored)
     layout = layout_of(run)
-    observe = observation(config.environment.observation, layout)
+    clock = clock_of(config.environment)
+    observe = observation(config.environment.observation, layout, phase=clock is not None)
     target = layout.where(TARGET_VELOCITY)
     scale, offset = config.learner.reward_scale, config.learner.reward_offset
     same = stored.reward == run.reward and not hindsight
@@ -115,16 +118,18 @@ def build_derivation(config: RunConfig, run: Run, of: Run | None = None, *, hind
         training_reward=training_reward,
         gamma=config.replay.gamma,
         n_step=config.replay.n_step,
+        phase=None if clock is None else partial(phases_of, clock),
         **({"seen_as": Hindsight(layout)} if hindsight else {}),
     )
 
 
 def _computed_anew(config: RunConfig, run: Run, layout: StateLayout) -> Rewards:
     """The run's own reward of states that were stored with another one."""
-    reward = build_reward(config.environment.reward_name, layout, config.environment.shaping)
+    reward, clock = reward_of(config.environment, layout), clock_of(config.environment)
 
     def rewards(steps: Timesteps) -> NDArray[np.float64]:
-        terms = reward.evaluate(np.asarray(steps.state, np.float64))
+        phase = None if clock is None else phases_of(clock, steps.state, steps.first)
+        terms = reward.evaluate(np.asarray(steps.state, np.float64), phase)
         found: NDArray[np.float64] = np.sum(list(terms.values()), axis=0)
         found[steps.first] = 0.0  # nothing was done to arrive at a reset state
         return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.config import RunConfig, check_run_name, load_config
+from agents.config import RunConfig, check_run_name, load_config, names_setting
 from agents.plain import ConfigError
 from agents.recipes import recipe_file, recipe_names
 from agents.replay.backlog import is_experience
@@ -54,25 +54,21 @@ class NewRun:
     def asked(cls, options: argparse.Namespace) -> NewRun:
         """From what `add_options` added. Raises: ConfigError for two answers to one question."""
         settings = list(options.set)
+        config = _file(options)
         wishes = [
             Wish(f"--{option} {value}", name, value)
             for option, name in _SHORTCUTS.items()
             if (value := getattr(options, option)) is not None
         ]
         for wish in (*wishes, *starts_wishes(options)):
+            if not wish.written and config is not None and names_setting(config, wish.setting):
+                continue
             for setting in options.set:
                 other = setting.partition("=")[0].strip()
                 if wish.setting == other or wish.setting.startswith(f"{other}."):
                     short = f"{wish.option} is short for --set {wish.setting}={wish.value}"
                     raise ConfigError(f"{short}; leave out --set {setting}")
             settings.append(f"{wish.setting}={wish.value}")
-        config = options.config
-        if options.recipe is not None:
-            if config is not None:
-                raise ConfigError(
-                    f"--recipe {options.recipe} names a configuration file too; leave out --config {config}"
-                )
-            config = recipe_file(options.recipe)
         return cls(config=config, settings=settings, learn_from=options.learn_from, share=options.share)
 
     def arguments(self) -> list[str]:
@@ -150,6 +146,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--hindsight", metavar="SHARE", help="of every batch, seen as if the reached velocity had been asked for"
     )
     add_starts_options(parser)
+
+
+def _file(options: argparse.Namespace) -> Path | None:
+    config: Path | None = options.config
+    if options.recipe is None:
+        return config
+    if config is not None:
+        raise ConfigError(f"--recipe {options.recipe} names a configuration file too; leave out --config {config}")
+    return recipe_file(options.recipe)
 
 
 def _refuse_other_settings(run: str, stored: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ _LIKELY_CAUSE = {
     "bins": "the run's action bins were changed?",
     "action_names": "another muscle set, or another order?",
     "task": "a checkpoint of another run?",
+    "clock": "another motion that is imitated, or another state of its file?",
 }
 
 
@@ -52,9 +53,15 @@ class PolicyContract:
     action_names: tuple[str, ...]
     """(M,) muscle names in order."""
     task: str
+    clock: tuple[float, float] | None = None
+    """Of the motion that it imitates: seconds of its cycle, and its phase at a start in the default pose. None: it sees
+    no phase."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "action_names", tuple(self.action_names))
+        if self.clock is not None:
+            period_s, phase = self.clock
+            object.__setattr__(self, "clock", (float(period_s), float(phase)))
         if not isinstance(self.frame_skip, int):
             low, high = self.frame_skip
             object.__setattr__(self, "frame_skip", (int(low), int(high)))

@@ -16,6 +16,7 @@ from agents.replay.backlog import is_experience
 from agents.replay.columns import EpisodeTimesteps
 from agents.replay.contract import Replay
 from agents.replay.runs import ABORTED, Episode, Run
+from environment.imitation.reference import Clock, phase_after
 from environment.physics.contract import Physics, SimulationError
 from environment.rewards import Reward
 from environment.state import TARGET_VELOCITY, StateLayout
@@ -91,13 +92,16 @@ class Refused:
 class Resimulator:
     """Plays one run's episodes on one physics."""
 
-    def __init__(self, run: Run, reward: Reward, physics: Physics, scored: Reward | None = None) -> None:
-        """Episodes are paid by `reward`, evaluations by `scored` if it is another one.
+    def __init__(
+        self, run: Run, reward: Reward, physics: Physics, scored: Reward | None = None, clock: Clock | None = None
+    ) -> None:
+        """Episodes are paid by `reward`, evaluations by `scored` if it is another one; `clock` is of what is imitated.
 
         Raises: ValueError when `physics` is of another body, or describes its states otherwise than the run."""
         self.layout = physics.layout.with_target()
         _refuse_other_body(run, physics, self.layout)
         self._reward, self._scored, self._physics = reward, scored or reward, physics
+        self._clock = clock
         self._target = self.layout.where(TARGET_VELOCITY)
         self._center = self.layout.where("misc/mass_center_pos")
         self._height = self.layout.index["body_pos/pelvis/y"]
@@ -129,7 +133,11 @@ class Resimulator:
         apart_mm = 1e3 * np.linalg.norm(theirs[1:, self._center] - ours[1:, self._center], axis=1)
         step, entry, relative = _worst(ours, theirs)
         reward = self._reward if is_experience(episode) else self._scored
-        earned = sum(term.sum() for term in reward.evaluate(theirs[1:]).values())
+        phase = None
+        if self._clock is not None:
+            steps_on = np.arange(1, len(theirs))
+            phase = phase_after(self._clock.start_phase(stored.state[0]), steps_on, self._clock.period_s)
+        earned = sum(term.sum() for term in reward.evaluate(theirs[1:], phase).values())
         return Divergence(
             episode=episode.id,
             ended=episode.ended,

@@ -22,6 +22,8 @@ class Wish(NamedTuple):
     setting: str
     value: str
     """As `--set` takes it."""
+    written: bool = True
+    """Else it is a default, which gives way to a configuration file's."""
 
 
 def add_starts_options(parser: argparse.ArgumentParser) -> None:
@@ -50,25 +52,29 @@ def starts_wishes(options: argparse.Namespace) -> list[Wish]:
         name, _, choice = kind.partition(":")
         if kind != "pushed" and (name != "replay" or choice not in ("", *CHOICES)):
             raise ConfigError(f"--starts {text}: needed pushed, {', '.join(f'replay:{one}' for one in CHOICES)}")
-        wishes.append(Wish(f"--starts {text}", f"starts.{name}_share", share))
+        wishes.append(_share(f"--starts {text}", f"starts.{name}_share", share))
         if choice:
             wishes.append(Wish(f"--starts {text}", "starts.replay", choice))
     if options.motion:
         *files, last = options.motion
         option = f"--motion {' '.join(options.motion)}"
         # A file may have an equals sign in its name.
-        last, share = (last, f"{DEFAULT_SHARE}") if Path(last).exists() else _with_share(last, option)
+        last, share = (last, None) if Path(last).exists() else _with_share(last, option)
         # Workers may have another working folder.
         paths = [str(Path(file).absolute()) for file in (*files, last)]
-        wishes += [Wish(option, "starts.motions", json.dumps(paths)), Wish(option, "starts.motion_share", share)]
+        wishes += [Wish(option, "starts.motions", json.dumps(paths)), _share(option, "starts.motion_share", share)]
     _refuse_two_answers(wishes)
     return wishes
 
 
-def _with_share(text: str, option: str) -> tuple[str, str]:
+def _share(option: str, setting: str, share: str | None) -> Wish:
+    return Wish(option, setting, share or f"{DEFAULT_SHARE}", written=share is not None)
+
+
+def _with_share(text: str, option: str) -> tuple[str, str | None]:
     rest, equals, share = text.rpartition("=")
     if not equals:
-        return text, f"{DEFAULT_SHARE}"
+        return text, None
     try:
         return rest, f"{float(share)}"
     except ValueError:

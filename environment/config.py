@@ -15,6 +15,7 @@ from environment.physics.settings import INTEGRATORS, OpenSimSettings
 from environment.rewards import TASK_REWARDS
 from environment.shaping import ABORT_RULES, SHAPED_TERMS
 from environment.tasks import task
+from environment.terminations import IMITATION
 
 PHYSICS: Mapping[str, type[NativeSettings] | type[OpenSimSettings]] = {
     "native": NativeSettings,
@@ -50,6 +51,13 @@ class EnvironmentConfig:
     """Weights of optional shaped reward terms, e.g. `{lean = 0.5}`."""
     aborts: tuple[str, ...] = ()
     """Early-abort rules that end an episode as a failure."""
+    motion: str | None = None
+    """A motion file, whose phase the policy sees: what is imitated. See `environment/motions/read.py` for what it may
+    say; it must be a cycle, or hold one. The path must hold on every machine of the run."""
+    imitation: float = 0.0
+    """Share of the reward for being like that motion (DeepMimic's is 0.7); the rest is for `reward`."""
+    clock: tuple[float, float] | None = None
+    """Instead of a motion: seconds of its cycle, and the phase at the start, which is all that a score needs."""
     max_steps: int | None = None
     """Ends episodes earlier than the task's limit (truncated); None keeps the task's."""
 
@@ -70,12 +78,33 @@ class EnvironmentConfig:
             if not (is_number(weight) and math.isfinite(weight)):
                 raise ValueError(f"weight of shaped reward {name!r} is {weight!r}, it must be a finite number")
         for name in self.aborts:
-            if name not in ABORT_RULES:
-                raise ValueError(f"early-abort rule {name!r} is unknown; there are {', '.join(ABORT_RULES)}")
+            if name not in (*ABORT_RULES, IMITATION):
+                known = ", ".join((*ABORT_RULES, IMITATION))
+                raise ValueError(f"early-abort rule {name!r} is unknown; there are {known}")
+        self._check_imitation()
         if self.max_steps is not None and not (is_whole(self.max_steps) and 1 <= self.max_steps <= limit):
             raise ValueError(
                 f"max_steps={self.max_steps!r} must be a whole number in 1..{limit}, the limit of {self.task}"
             )
+
+    def _check_imitation(self) -> None:
+        if not (is_number(self.imitation) and 0 <= self.imitation <= 1):
+            raise ValueError(f"imitation={self.imitation!r} must be in 0..1, its share of the reward")
+        if self.clock is None:
+            return
+        if self.imitates or self.motion is not None:
+            raise ValueError(
+                f"clock={list(self.clock)} says when a motion is where, not how it looks: it goes without motion, "
+                "imitation and the early-abort rule of that name"
+            )
+        period_s, phase = self.clock
+        if not (0 < period_s < math.inf and 0 <= phase < 1):
+            raise ValueError(f"clock={list(self.clock)} must be positive seconds of a cycle, and a phase in [0, 1)")
+
+    @property
+    def imitates(self) -> bool:
+        """Whether reward or endings are by a motion, which then has to be named."""
+        return self.imitation > 0 or IMITATION in self.aborts
 
     @property
     def reward_name(self) -> str:
@@ -103,8 +132,9 @@ class EnvironmentConfig:
         return replace(self, physics=physics, integrator=integrator, accuracy=accuracy, stale_controls=False)
 
     def scored(self) -> EnvironmentConfig:
-        """The same with the task's own reward and endings: what scores are made in, whatever is learned for."""
-        return replace(self, reward=None, shaping={}, aborts=())
+        """The same with the task's own reward and endings: what scores are made in, whatever is learned for. What the
+        policy sees stays, the phase of a motion included."""
+        return replace(self, reward=None, shaping={}, aborts=(), imitation=0.0)
 
     def official(self) -> EnvironmentConfig:
         """The same task integrated as osim-rl 2.1.5 does it, by its own reward, without a shorter limit."""

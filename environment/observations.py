@@ -28,12 +28,13 @@ class Observation(Protocol):
     names: tuple[str, ...]
     """(O,) of its numbers."""
 
-    def __call__(self, window: Array, target_age_s: Array) -> Float32:
+    def __call__(self, window: Array, target_age_s: Array, phase: Array | None = None) -> Float32:
         """The observation (..., O).
 
         Args:
             window: (..., history + 1, S) float32 states, oldest first; before the reset the reset state repeats.
             target_age_s: (...,) seconds since the target last changed.
+            phase: (...,) in [0, 1) of the motion that is imitated, if one is.
         """
 
 
@@ -67,7 +68,7 @@ class OriginalObservation:
             *earlier,
         )
 
-    def __call__(self, window: Array, target_age_s: Array) -> Float32:
+    def __call__(self, window: Array, target_age_s: Array, phase: Array | None = None) -> Float32:
         seen = np.empty((*window.shape[:-2], len(self.names)), np.float32)
         now = window[..., -1, :]
         end = self._now.size
@@ -169,7 +170,7 @@ class CompactObservation:
         self._relative, self._pushes = slice(relative), slice(relative, relative + feet)
         self._pelvis = slice(relative + feet, relative + feet + 2)
 
-    def __call__(self, window: Array, target_age_s: Array) -> Float32:
+    def __call__(self, window: Array, target_age_s: Array, phase: Array | None = None) -> Float32:
         states = window[..., -1, :].reshape(-1, window.shape[-1])
         # By number, not by state: the values of each lie side by side, which is faster.
         values = states.T.take(self._sources, axis=0, mode="clip")
@@ -194,17 +195,36 @@ class CompactObservation:
         vectors[:2, -1] -= pelvis[:2, 1]
 
 
+class WithPhase:
+    """Another observation, and after it where in the cycle of a motion that is imitated the episode is: sine and cosine
+    of the phase, which do not jump where a cycle ends."""
+
+    def __init__(self, seen: Observation) -> None:
+        self._seen = seen
+        self.name, self.history = f"{seen.name}+phase/1", seen.history
+        self.names = (*seen.names, "phase/sin", "phase/cos")
+
+    def __call__(self, window: Array, target_age_s: Array, phase: Array | None = None) -> Float32:
+        if phase is None:
+            raise ValueError(f"observation {self.name} needs the phase of the motion, and got none")
+        seen = self._seen(window, target_age_s)
+        angle = np.reshape(2.0 * np.pi * np.asarray(phase, np.float64), -1)
+        both = np.stack((np.sin(angle), np.cos(angle)), axis=-1).astype(np.float32)
+        return np.concatenate((seen, both.reshape(*seen.shape[:-1], 2)), axis=-1)
+
+
 OBSERVATIONS: Mapping[str, Callable[[StateLayout], Observation]] = {
     "original": OriginalObservation,
     "compact": CompactObservation,
 }
 
 
-def observation(name: str, layout: StateLayout) -> Observation:
-    """The observation of that name over states of `layout` (target included).
+def observation(name: str, layout: StateLayout, *, phase: bool = False) -> Observation:
+    """The observation of that name over states of `layout` (target included), with the phase of a motion or without.
 
     Raises: KeyError with the names that exist.
     """
     if name not in OBSERVATIONS:
         raise KeyError(f"no observation {name!r}; there are {', '.join(OBSERVATIONS)}")
-    return OBSERVATIONS[name](layout)
+    seen = OBSERVATIONS[name](layout)
+    return WithPhase(seen) if phase else seen

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from environment import targets
 from environment.actions import ActionMap, FrameSkip
 from environment.config import EnvironmentConfig
+from environment.imitation.build import clock_of, reward_of, termination_of
+from environment.imitation.reference import phase_after
 from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
-from environment.rewards import build_reward
 from environment.seeds import drawn_seed
 from environment.starts import StartSource, begin
 from environment.tasks import task
-from environment.terminations import SIMULATOR_ERROR, Ending, Termination
+from environment.terminations import SIMULATOR_ERROR, Ending
 from environment.timestep import TimeStep
 
 Float32 = NDArray[np.float32]
@@ -57,10 +58,12 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self.task = task(self.config.task)
         self.physics = physics or build_physics(self.config)
         self.layout = self.physics.layout.with_target()
-        self.observe = observation(self.config.observation, self.layout)
-        self.reward = build_reward(self.config.reward_name, self.layout, self.config.shaping)
+        self.clock = clock_of(self.config)
+        """Tells the phase of the motion that is imitated; None without one."""
+        self.observe = observation(self.config.observation, self.layout, phase=self.clock is not None)
+        self.reward = reward_of(self.config, self.layout)
         self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
-        self._termination = Termination(self.layout, self.time_limit_steps, self.config.aborts)
+        self._termination = termination_of(self.config, self.layout, self.time_limit_steps)
         self._actions = ActionMap(len(self.physics.muscles), self.config.bins)
         self._frame_skip = FrameSkip(self.config.frame_skip)
         self._window: deque[Float32] = deque(maxlen=self.observe.history + 1)
@@ -69,6 +72,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self._targets = np.zeros((1, 3))
         self._target_age_s = np.zeros(1, np.float32)
         self._skips = np.random.default_rng()
+        self._start_phase = 0.0
         self._seed = 0
         self._step = 0
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(self.physics.muscles),), np.float32)
@@ -107,6 +111,8 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
                 self.starts, episode_seed, reset=self.physics.reset, start_at=self.physics.start_at, over=self._is_over
             )
         self._state = self._with_target(state)
+        if self.clock is not None:
+            self._start_phase = self.clock.start_phase(self._state.astype(np.float32))
         self._ended = None
         muscles = len(self.physics.muscles)
         first = self._timestep(np.zeros(muscles, np.float32), np.zeros(muscles, np.float32), False, 0.0, None)
@@ -131,8 +137,9 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
             except SimulationError as error:
                 self._ended = Ending(f"{SIMULATOR_ERROR}: {error}", terminated=False)
                 break
-            values = {name: float(value) for name, value in self.reward.evaluate(self._state).items()}
-            self._ended = self._termination(self._state, self._step)
+            phase = self._phase()
+            values = {name: float(value) for name, value in self.reward.evaluate(self._state, phase).items()}
+            self._ended = self._termination(self._state, self._step, phase)
             taken.append(self._timestep(excitation, policy_action, held == 0, sum(values.values()), self._ended))
             self._window.append(taken[-1].state)
             terms = {name: terms.get(name, 0.0) + value for name, value in values.items()}
@@ -153,7 +160,12 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self.physics.close()
 
     def _is_over(self, state: NDArray[np.float64]) -> bool:
-        return self._termination(self._with_target(state), 0) is not None
+        at = self._with_target(state)
+        phase = None if self.clock is None else np.asarray(self.clock.start_phase(at.astype(np.float32)))
+        return self._termination(at, 0, phase) is not None
+
+    def _phase(self) -> NDArray[np.float64] | None:
+        return None if self.clock is None else phase_after(self._start_phase, self._step, self.clock.period_s)
 
     def _advance(self, excitation: Float32) -> None:
         state = self.physics.step(excitation)
@@ -165,7 +177,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
 
     def _observation(self) -> Float32:
         # From the stored precision, so that the learner computes the very same numbers from the log.
-        return self.observe(np.stack(self._window), self._target_age_s[self._step])
+        return self.observe(np.stack(self._window), self._target_age_s[self._step], self._phase())
 
     def _timestep(
         self, excitation: Float32, policy_action: Float32, decision: bool, reward: float, ended: Ending | None

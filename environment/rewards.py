@@ -33,8 +33,17 @@ class Reward:
     """Name and version, e.g. `round2/1`; it changes whenever the numbers do."""
     terms: Mapping[str, Term] = field(repr=False)
 
-    def evaluate(self, states: Array) -> dict[str, Array]:
-        """Each term's value (...) at the states (..., S) arrived at; the reward is their sum."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all terms."""
+        return tuple(self.terms)
+
+    def evaluate(self, states: Array, phase: Array | None = None) -> dict[str, Array]:
+        """Each term's value (...) at the states (..., S) arrived at; the reward is their sum.
+
+        Args:
+            phase: (...,) of the motion that is imitated, if one is.
+        """
         return {name: term(states) for name, term in self.terms.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ FALL_PELVIS_HEIGHT_M = 0.6
 FALL = "fall"
 TIME_LIMIT = "time_limit"
 SIMULATOR_ERROR = "simulator_error"
+IMITATION = "imitation"
+"""The early-abort rule of a body that is hopelessly far from the motion that it imitates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,24 @@ class Termination:
     there has failed, and keeping the bootstrap would teach it that the rest had been well.
     """
 
-    def __init__(self, layout: StateLayout, time_limit_steps: int, aborts: Sequence[str] = ()) -> None:
-        unknown = [name for name in aborts if name not in ABORT_RULES]
+    def __init__(
+        self,
+        layout: StateLayout,
+        time_limit_steps: int,
+        aborts: Sequence[str] = (),
+        strayed: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None = None,
+    ) -> None:
+        """`strayed` tells the rule `imitation`: whether states (..., S) are too far from a motion's phases (...,)."""
+        known = [*ABORT_RULES, *([IMITATION] if strayed else [])]
+        unknown = [name for name in aborts if name not in known]
         if unknown:
-            raise KeyError(f"no early-abort rule {unknown[0]!r}; there are {', '.join(ABORT_RULES)}")
+            raise KeyError(f"no early-abort rule {unknown[0]!r}; there are {', '.join(known)}")
         if time_limit_steps < 1:
             raise ValueError(f"time limit is {time_limit_steps} control steps, it must be at least 1")
         self._height = layout.index["body_pos/pelvis/y"]
         self._limit = time_limit_steps
-        self._rules = {name: ABORT_RULES[name](layout) for name in aborts}
+        self._rules = {name: None if name == IMITATION else ABORT_RULES[name](layout) for name in aborts}
+        self._strayed = strayed
         self.endings: tuple[Ending | None, ...] = (
             None,
             Ending(FALL, terminated=True),
@@ -59,14 +70,22 @@ class Termination:
         )
         """All that an episode can come to, as `batch` numbers them; the first: it goes on."""
 
-    def __call__(self, state: NDArray[Any], step: int) -> Ending | None:
+    def __call__(self, state: NDArray[Any], step: int, phase: NDArray[Any] | None = None) -> Ending | None:
         """The ending at a state (S,) reached after `step` control steps; None while the episode goes on."""
-        return self.endings[int(self.batch(state, np.asarray(step)))]
+        return self.endings[int(self.batch(state, np.asarray(step), phase))]
 
-    def batch(self, states: NDArray[Any], steps: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
-        """(...,) positions in `endings` for states (..., S) reached after `steps` (...,) control steps."""
+    def batch(
+        self, states: NDArray[Any], steps: NDArray[np.integer[Any]], phase: NDArray[Any] | None = None
+    ) -> NDArray[np.intp]:
+        """(...,) positions in `endings` for states (..., S) reached after `steps` (...,) control steps, at a motion's
+        phases (...,) if one is imitated."""
         # From the last word to the first: a fall counts before everything else.
         found = (steps >= self._limit) * (len(self.endings) - 1)
         for number, rule in reversed([*enumerate(self._rules.values(), start=2)]):
-            found = np.where(rule(states), number, found)
+            found = np.where(rule(states) if rule else self._is_astray(states, phase), number, found)
         return np.where(states[..., self._height] < FALL_PELVIS_HEIGHT_M, 1, found)
+
+    def _is_astray(self, states: NDArray[Any], phase: NDArray[Any] | None) -> NDArray[Any]:
+        if self._strayed is None or phase is None:
+            raise ValueError(f"the early-abort rule {IMITATION!r} needs the phase of the motion, and got none")
+        return self._strayed(states, phase)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from environment.actions import ActionOutOfRange, binned
 from environment.config import EnvironmentConfig
+from environment.imitation.build import clock_of, reward_of, termination_of
+from environment.imitation.reference import phase_after
 from environment.observations import observation
 from environment.physics.models import model_path
 from environment.physics.native.settings import NativeSettings
-from environment.rewards import build_reward
 from environment.starts import StartSource, begin
 from environment.tasks import task
-from environment.terminations import SIMULATOR_ERROR, Termination
+from environment.terminations import SIMULATOR_ERROR
 from environment.vector_decision import Decision
 from environment.vector_episodes import Episodes
 
@@ -72,12 +73,16 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self.task = task(self.config.task)
         self.physics = NativeBatch(model_path(self.task.model), settings, num_envs, threads, extra_columns=3)
         self.layout = self.physics.layout.with_target()
-        self.observe = observation(self.config.observation, self.layout)
-        self.reward = build_reward(self.config.reward_name, self.layout, self.config.shaping)
+        self.clock = clock_of(self.config)
+        """Tells the phase of the motion that is imitated; None without one."""
+        self.observe = observation(self.config.observation, self.layout, phase=self.clock is not None)
+        self.reward = reward_of(self.config, self.layout)
         self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
-        self._termination = Termination(self.layout, self.time_limit_steps, self.config.aborts)
+        self._termination = termination_of(self.config, self.layout, self.time_limit_steps)
         self._terminates = np.array([bool(one and one.terminated) for one in self._termination.endings])
         self._episodes = Episodes(self.task, self.config.frame_skip, num_envs)
+        self._start_phases = np.zeros(num_envs)
+        """(N,)"""
         self._running = np.zeros(num_envs, dtype=bool)
         self._started_how = np.empty(num_envs, object)
         """(N,) what is told of each episode's start."""
@@ -176,7 +181,8 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         states = self.physics.rows
         states[:, -3:] = self._episodes.targets_m_per_s()
         # All are judged, also those that rest: to pick the others would cost more.
-        values = self.reward.evaluate(states)
+        phases = self._phases()
+        values = self.reward.evaluate(states, phases)
         np.copyto(decision.rewards[step], sum(values.values()), where=moved)
         for name, value in values.items():
             np.add(decision.terms[name], value, out=decision.terms[name], where=moved)
@@ -184,7 +190,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         reached[:] = states
         if np.count_nonzero(moved) < self.num_envs:
             reached[~moved] = 0.0
-        codes = self._termination.batch(states, self._episodes.steps)
+        codes = self._termination.batch(states, self._episodes.steps, phases)
         over: Bools = moved & (codes != 0)
         if np.count_nonzero(over):
             decision.terminated |= over & self._terminates[codes]
@@ -205,7 +211,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
             policy_actions=policy_actions,
             excitations=self._excitations(policy_actions),
             rewards=np.zeros((longest, n)),
-            terms={name: np.zeros(n) for name in self.reward.terms},
+            terms={name: np.zeros(n) for name in self.reward.names},
             taken=np.zeros(n, np.int64),
             last_step=self._episodes.steps.copy(),
             started=np.zeros(n, dtype=bool),
@@ -230,6 +236,9 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
             for environment in rows.tolist():
                 self._begin(self.starts, environment)
         self.physics.rows[:, -3:] = self._episodes.targets_m_per_s()
+        if self.clock is not None:
+            first = self.physics.rows[rows].astype(np.float32)
+            self._start_phases[rows] = [self.clock.start_phase(state) for state in first]
         decision.start(rows, self.physics.rows[rows])
         self._running[rows] = True
 
@@ -241,8 +250,18 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
             int(self._episodes.seeds[environment]),
             reset=lambda: self.physics.reset([environment])[environment].copy(),
             start_at=partial(self.physics.start_at, environment),
-            over=lambda state: self._termination(np.append(state, target), 0) is not None,
+            over=lambda state: self._is_over(np.append(state, target)),
         )
+
+    def _is_over(self, state: NDArray[np.float64]) -> bool:
+        phase = None if self.clock is None else np.asarray(self.clock.start_phase(state.astype(np.float32)))
+        return self._termination(state, 0, phase) is not None
+
+    def _phases(self) -> NDArray[np.float64] | None:
+        """(N,) of the motion that is imitated, now."""
+        if self.clock is None:
+            return None
+        return phase_after(self._start_phases, self._episodes.steps, self.clock.period_s)
 
     def _after_the_end(self, decision: Decision, over: Bools, seen: Float32) -> tuple[Float32, dict[str, Any]]:
         """The environments that are over start again at once; how they ended goes into `final_obs` and `final_info`."""
@@ -258,7 +277,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
     def _observation(self, decision: Decision) -> Float32:
         # From the stored precision, so that the learner computes the very same numbers from the log.
         self._recent = decision.recent(self._recent)
-        return self.observe(self._recent.swapaxes(0, 1), self._episodes.target_ages_s())
+        return self.observe(self._recent.swapaxes(0, 1), self._episodes.target_ages_s(), self._phases())
 
     def _info(self, decision: Decision, told: Bools) -> dict[str, Any]:
         info = decision.info(told) | {"seed": self._episodes.seeds.copy(), "_seed": told}

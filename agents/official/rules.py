@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.policy import PolicyContract
 from environment.config import OSIM_RL_ACCURACY, OSIM_RL_INTEGRATOR, EnvironmentConfig
+from environment.imitation.build import fixed_clock_of
 from environment.observations import Observation
 from environment.physics.native.settings import NativeSettings
 from environment.state import StateLayout
@@ -64,6 +65,7 @@ def environment_of(contract: PolicyContract, task: str, max_steps: int | None = 
     return EnvironmentConfig(
         task=task,
         observation=contract.observation.partition("/")[0],
+        clock=contract.clock,
         frame_skip=contract.frame_skip,
         bins=contract.bins,
         max_steps=max_steps,
@@ -101,6 +103,7 @@ def check_fits(contract: PolicyContract, environment: _Body) -> None:
         bins=config.bins,
         action_names=muscles,
         task=config.task,
+        clock=fixed_clock_of(config),
     )
     contract.check(needed, ignore=("task",))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from agents.replay.nstep import transitions
 Float32 = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-Observe = Callable[[Float32, Float32], Float32]
-"""(B, history+1, S) states oldest to newest, (B,) target age in s -> (B, O) observations."""
+Observe = Callable[..., Float32]
+"""(B, history+1, S) states oldest to newest, (B,) target age in s and, where a motion is imitated, (B,) its phase ->
+(B, O) observations."""
+Phase = Callable[[Float32, Integers], NDArray[np.float64]]
+"""(R, S) states of E episodes and the (E,) rows where they begin -> (R,) phases of the motion that is imitated."""
 TargetAge = Callable[[Float32, Integers], Float32]
 """(R, S) states of E episodes and the (E,) rows where they begin -> (R,) seconds since the target last changed."""
 TrainingReward = Callable[[Timesteps], NDArray[np.float64]]
@@ -77,6 +81,8 @@ class Derivation:
     """Discount per control step."""
     n_step: int
     """Decisions that a transition spans."""
+    phase: Phase | None = None
+    """None where no motion is imitated."""
     seen_as: Callable[[Timesteps], Timesteps] = lambda steps: steps
     """What happened -> what is learned from, e.g. with another target."""
 
@@ -134,11 +140,13 @@ class Derivation:
     def _observations(self, steps: Timesteps, rows: Integers) -> Float32:
         """(P, O) at `rows` (P,)."""
         seen = np.empty((len(rows), self.observation_size), np.float32)
-        age = self.target_age(steps.state, steps.first)
+        clocks: list[NDArray[Any]] = [self.target_age(steps.state, steps.first)]
+        if self.phase is not None:
+            clocks.append(self.phase(steps.state, steps.first))
         begin = steps.first[np.searchsorted(steps.first, rows, side="right") - 1]
         back = np.arange(self.history, -1, -1)
         for here in range(0, len(rows), _AT_A_TIME):
             some = rows[here : here + _AT_A_TIME]
             window = np.maximum(some[:, None] - back, begin[here : here + _AT_A_TIME, None])
-            seen[here : here + _AT_A_TIME] = self.observe(steps.state[window], age[some])
+            seen[here : here + _AT_A_TIME] = self.observe(steps.state[window], *(clock[some] for clock in clocks))
         return seen

@@ -142,6 +142,7 @@ def test_every_difference_is_named_at_once() -> None:
         bins=None,
         action_names=("m",),
         task="z",
+        clock=(1.0, 0.5),
     )
     policy, _ = make_policy()
 

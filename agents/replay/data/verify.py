@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from agents.analysis import Finding, Plausibility, disorder
-from agents.plain import ConfigError
 from agents.replay.codec import Rows, TimestepCodec
 from agents.replay.columns import EpisodeTimesteps
 from agents.replay.data.agreement import disagreements
@@ -154,7 +153,7 @@ def _judge(run: Run) -> tuple[Judge, str | None]:
     """What looks at the values, and why it can not look at all of them."""
     try:
         return Plausibility(run).findings, None
-    except (KeyError, ConfigError) as error:
+    except (KeyError, ValueError) as error:
         return _order_only, str(error.args[0])
 
 

@@ -1,0 +1,49 @@
+"""A gait of the project's own: what the policy in the box does on the native engine, as people have it in a file."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.official.rules import AS_OSIM_RL, environment_of, on_native
+from agents.official.sources import in_the_box
+from environment.motions.motion import Motion
+from environment.prosthetics import ProstheticsEnv
+from environment.state import StateLayout
+from tests.motions import write_csv
+
+FIRST, ROWS = 200, 121
+"""Of the walk on seed 11: a stride and a half at its steady pace."""
+SEED = 11
+
+
+@cache
+def walked() -> tuple[StateLayout, NDArray[np.float64]]:
+    """The layout, without a target, and (FIRST + ROWS, S) states at 100 Hz from the default pose on."""
+    policy = in_the_box().policy
+    contract = policy.contract
+    with closing(ProstheticsEnv(on_native(environment_of(contract, contract.task), AS_OSIM_RL))) as environment:
+        seen, info = environment.reset(seed=SEED)
+        states = [info["timesteps"][0].state]
+        while len(states) < FIRST + ROWS:
+            seen, _, _, _, info = environment.step(policy(seen))
+            states += [step.state for step in info["timesteps"]]
+        layout = environment.physics.layout
+    return layout, np.stack(states[: FIRST + ROWS])[:, : layout.size].astype(np.float64)
+
+
+def gait(rows: slice = slice(FIRST, FIRST + ROWS)) -> Motion:
+    """Some of its rows, as a motion file would be read."""
+    states = walked()[1][rows]
+    return Motion("walk", 0.01 * np.arange(len(states), dtype=np.float64), states, 100.0, (), ())
+
+
+def gait_file(path: Path, rows: slice = slice(FIRST, FIRST + ROWS)) -> Path:
+    """The same as a .csv of all that a body can be put to."""
+    layout, states = walked()
+    names = [layout.names[i] for i in layout.continuous]
+    return write_csv(path, dict(zip(names, states[rows][:, layout.continuous].T, strict=True)))
