@@ -53,7 +53,7 @@ class StartsConfig:
         if bool(self.motion_share) != bool(self.motions):
             raise ValueError(
                 f"motion_share={self.motion_share} and motions={list(self.motions)} do not fit: a share needs files to "
-                "start from, and files need a share"
+                "start from (--motion FILE names them), and files need a share"
             )
         if self.push_m_per_s[0] > self.push_m_per_s[1]:
             raise ValueError(f"push_m_per_s={list(self.push_m_per_s)} must be in order: lowest, highest")

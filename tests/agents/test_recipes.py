@@ -20,9 +20,13 @@ def asked(*arguments: str) -> NewRun:
     return NewRun.asked(parser.parse_args(arguments))
 
 
+MOTION = ('starts.motions=["walk.csv"]',)
+NEED_A_MOTION = ("imitate",)
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_a_valid_configuration(name: str) -> None:
-    config = load_config(recipe_file(name))
+    config = load_config(recipe_file(name), MOTION if name in NEED_A_MOTION else ())
 
     assert config.plain() != load_config().plain()
     assert config.environment.reward_name in TASK_REWARDS
@@ -31,6 +35,31 @@ def test_every_recipe_is_a_valid_configuration(name: str) -> None:
 def test_the_atoms_of_the_walk_recipe_hold_the_best_and_the_worst_return() -> None:
     config = load_config(recipe_file("walk"))
     best_of_a_step = 1.2 * config.learner.reward_scale
+    settings = config.algorithm.settings
+
+    assert settings["v_min"] == 0.0
+    assert 0.8 * settings["v_max"] < best_of_a_step / (1 - config.replay.gamma) < settings["v_max"]
+
+
+def test_the_imitate_recipe_needs_a_motion_and_says_how_to_name_it() -> None:
+    with pytest.raises(ConfigError, match=r"--motion FILE"):
+        load_config(recipe_file("imitate"))
+
+
+def test_the_motion_of_the_imitate_recipe_is_started_from_and_imitated_but_never_in_a_score() -> None:
+    new = asked("--recipe", "imitate", "--motion", "walk.csv")
+    config = load_config(new.config, new.settings)
+    environment, scored = config.environment, config.environment.scored()
+
+    assert environment.motion == config.starts.motions[0] == str(Path("walk.csv").absolute())
+    assert (environment.imitation, environment.aborts, config.starts.motion_share) == (0.7, ("imitation",), 0.7)
+    assert (scored.motion, scored.imitation, scored.aborts, scored.reward) == (environment.motion, 0.0, (), None)
+
+
+def test_the_atoms_of_the_imitate_recipe_hold_the_best_and_the_worst_return() -> None:
+    config = load_config(recipe_file("imitate"), MOTION)
+    share = config.environment.imitation
+    best_of_a_step = (share + 1.2 * (1 - share)) * config.learner.reward_scale
     settings = config.algorithm.settings
 
     assert settings["v_min"] == 0.0
