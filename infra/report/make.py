@@ -79,7 +79,7 @@ def make_report(
         say(f"report of run {run.name}: {_expected(policy, options)}; Ctrl-C ends it")
     with _whole(folder_of(run.name)) as folder:
         if curve is not None:
-            plot.plot(curve, folder / "curves.png", f"{run.name}: {run.task}, {run.reward}")
+            plot.plot(curve, folder / "curves.png", f"run {run.name}: {run.task}, learned for {run.reward}")
             _save(folder / "curves.json", {"run": run.name, "task": run.task} | curve.document())
         found = None
         if policy is not None:

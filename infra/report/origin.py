@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.config import RunConfig, load_config
+from agents.plain import ConfigError
 from agents.recipes import recipe_file, recipe_names
 from agents.replay.runs import Run
 from infra.report.timeline import Timeline
@@ -73,8 +74,23 @@ def _recipe(config: RunConfig, noted: Sequence[str]) -> tuple[str | None, Sequen
     candidates = candidates or [None, *recipe_names()]
     found: dict[str | None, Sequence[str]] = {}
     for name in candidates:
-        found[name] = differences(load_config(None if name is None else recipe_file(name)).plain(), plain)
+        base = load_config().plain() if name is None else _settings_of(name, config)
+        if base is not None:
+            found[name] = differences(base, plain)
     return min(found.items(), key=lambda item: len(item[1]))
+
+
+def _settings_of(recipe: str, config: RunConfig) -> dict[str, Any] | None:
+    """A recipe's, without the motion that one of them is only valid with; None for one that this run can not be of."""
+    motions = list(config.starts.motions)
+    try:
+        return load_config(recipe_file(recipe)).plain()
+    except ConfigError:
+        if not motions:
+            return None
+    plain = load_config(recipe_file(recipe), [f"starts.motions={json.dumps(motions)}"]).plain()
+    plain["starts"]["motions"], plain["environment"]["motion"] = [], None
+    return plain
 
 
 def _noted(facts: Sequence[Mapping[str, Any]], name: str) -> list[str]:

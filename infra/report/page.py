@@ -57,9 +57,8 @@ class Findings:
 def spent(findings: Findings) -> str:
     """`53 min wall-clock, 2,768,108 timesteps, 120,075 updates, 1.6 core-hours`"""
     totals, wall_s, used_s = findings.totals, findings.timeline.wall_s(), findings.timeline.processor_s()
-    hours = "core-hours not noted" if used_s is None else f"{used_s / 3600:.2f} core-hours"
-    wall = f"{wall_s / 60:.1f} min" if wall_s < 3 * 3600 else f"{wall_s / 3600:.2f} h"
-    return f"{wall} wall-clock, {totals['timesteps']:,} timesteps, {totals['updates']:,} updates, {hours}"
+    cores = "core-hours not noted" if used_s is None else f"{used_s / 3600:.3g} core-hours"
+    return f"{_span(wall_s)} wall-clock, {totals['timesteps']:,} timesteps, {totals['updates']:,} updates, {cores}"
 
 
 def table(held_out: HeldOut) -> list[list[str]]:
@@ -82,25 +81,24 @@ def page(findings: Findings) -> str:
         parts += _curve(findings.curve)
     if findings.held_out is not None:
         seed = findings.held_out.median_seed
-        parts += ["## Gait", f"{headline(findings.held_out.card)} ({'held-out seeds'}).", "![gait card](gait.png)"]
+        parts += ["## Gait", f"{headline(findings.held_out.card)} on the held-out seeds.", "![gait card](gait.png)"]
         if findings.video:
-            parts.append(
-                f"[walk.mp4](walk.mp4) shows the episode of seed {seed}: half of the tightly integrated ones earn more."
-            )
+            parts.append(f"[walk.mp4](walk.mp4) shows the median of the tightly integrated episodes, seed {seed}.")
     return "\n\n".join([*parts, *_origin(findings)]) + "\n"
 
 
 def _scores(findings: Findings, held_out: HeldOut) -> list[str]:
     rounds, version = held_out.as_osim_rl, findings.version
-    seeds = rounds.seeds
-    which = f"seeds {seeds[0]} to {seeds[-1]}, from which neither training nor the choice of the version drew"
+    seeds, chosen = rounds.seeds, set(() if findings.curve is None else findings.curve.seeds)
+    met = sorted(chosen & {*seeds, *rounds.grader})
+    which = "trained on none of them" + (", nor chosen by them" if not met else f", but chosen by {met} among others")
     confirm = f"python -m agents evaluate --official --run {findings.run.name} --version best"
     return [
         f"## Version {version} on {len(seeds)} held-out seeds",
         f"**{verdict(rounds)}**",
         _markdown(table(held_out)),
-        f"Native engine, {which}; standing, blind walking and random actions on the same seeds. OpenSim itself, in "
-        f"minutes, with both rounds: `{confirm}`.",
+        f"On the native engine, seeds {seeds[0]} to {seeds[-1]}; the version was {which}. Standing, blind walking and "
+        f"random actions are on the same seeds. What OpenSim says, in minutes and with both rounds: `{confirm}`.",
     ]
 
 
@@ -145,7 +143,7 @@ def _origin(findings: Findings) -> list[str]:
 
 
 def _wall(timeline: Timeline, origin: Origin) -> str:
-    text = f"{timeline.wall_s() / 60:.1f} min"
+    text = _span(timeline.wall_s())
     if timeline.by_hand:
         return f"{text}, from the first event to the last: its processes were started by hand"
     return f"{text} in {origin.sessions} session{'s' if origin.sessions > 1 else ''}, pauses left out"
@@ -155,8 +153,12 @@ def _core_hours(timeline: Timeline) -> str:
     roles, total_s = timeline.by_role(), timeline.processor_s()
     if roles is None or total_s is None:
         return "not noted by the run's sessions"
-    each = ", ".join(f"{role} {seconds / 3600:.2f}" for role, seconds in roles.items())
-    return f"{total_s / 3600:.2f} ({each})"
+    each = ", ".join(f"{role} {seconds / 3600:.3g}" for role, seconds in roles.items())
+    return f"{total_s / 3600:.3g} ({each})"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 3 * 3600 else f"{seconds / 3600:.2f} h"
 
 
 def _cell(figures: Figures, name: str, form: str) -> str:

@@ -32,6 +32,7 @@ def plot(curve: Curve, path: Path, title: str) -> None:
         falls.set(xlabel=label, ylim=(-0.05, 1.05))
         falls.yaxis.set_major_formatter(PercentFormatter(1.0))
         falls.grid(alpha=0.3)
+        falls.set_xlim(left=0.0)
         if label == "timesteps":
             falls.xaxis.set_major_formatter(EngFormatter(sep=""))
     panels[0, 0].set(ylabel=f"score over {len(curve.seeds)} seeds")
