@@ -77,6 +77,8 @@ def _recipe(config: RunConfig, noted: Sequence[str]) -> tuple[str | None, Sequen
         base = load_config().plain() if name is None else _settings_of(name, config)
         if base is not None:
             found[name] = differences(base, plain)
+    if not found:
+        found[None] = differences(load_config().plain(), plain)
     return min(found.items(), key=lambda item: len(item[1]))
 
 
