@@ -72,6 +72,9 @@ class ReplayConfig:
     """Other runs in the same database that are learned from as well, and the share of every batch that is theirs: e.g.
     `{demonstrations = 0.25}`. Their states are seen with this run's observation and reward. One that holds nothing
     yet leaves its share to the others; shares that add up to 1 leave nothing to the run's own episodes."""
+    fade_updates: Mapping[str, int] = field(default_factory=dict)
+    """Which of these partitions get less and less, and after how many updates nothing, e.g. `{demonstrations =
+    100000}`: their share goes down in a straight line, and what is left goes to the others in their proportions."""
     hindsight_share: float = 0.0
     """Share of every batch in which the velocity that was reached is taken for the one that was asked for, in the
     run's own episodes and those of `partitions` alike."""
@@ -102,6 +105,7 @@ class ReplayConfig:
                 f"partitions={dict(self.partitions)} and hindsight_share={self.hindsight_share} are shares of a batch: "
                 "each must be in 0..1, all together at most 1"
             )
+        self._check_fading()
         if self.mirror_floats not in FLOATS:
             raise ValueError(f"mirror_floats={self.mirror_floats!r} is unknown; there are {', '.join(FLOATS)}")
         if self.mirror_memory not in MEMORIES:
@@ -114,6 +118,21 @@ class ReplayConfig:
         if not self.samples_per_timestep > 0:
             raise ValueError(
                 f"samples_per_timestep={self.samples_per_timestep} must be positive; the learner would never start"
+            )
+
+    def _check_fading(self) -> None:
+        object.__setattr__(self, "fade_updates", to_plain(self.fade_updates))
+        for name, updates in self.fade_updates.items():
+            if name not in self.partitions:
+                known = ", ".join(self.partitions) or "none"
+                raise ValueError(f"fade_updates names {name!r}, which is no partition; there are: {known}")
+            if not is_whole(updates) or updates < 1:
+                raise ValueError(f"fade_updates of {name!r} is {updates!r}, it must be a whole number from 1")
+        stays = 1.0 - self.hindsight_share - sum(self.partitions[name] for name in self.fade_updates)
+        if self.fade_updates and not stays > 1e-9:
+            raise ValueError(
+                f"partitions={dict(self.partitions)} leave nothing to learn from once {', '.join(self.fade_updates)} "
+                "has faded; needed shares below 1, for the run's own episodes or for a partition that stays"
             )
 
 

@@ -60,7 +60,8 @@ def build_memory(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Mem
 def _part(config: RunConfig, run: Run, of: Run | None, share: float, hindsight: bool) -> Part:
     kind = "hindsight" if hindsight else "run" if of else "own"
     mirror = build_mirror(config, run, of, hindsight=hindsight)
-    return Part(f"{kind}.{of.name}" if of else kind, mirror, share, of.name if of else None)
+    fade = config.replay.fade_updates.get(of.name) if of else None
+    return Part(f"{kind}.{of.name}" if of else kind, mirror, share, of.name if of else None, fade)
 
 
 def build_mirror(config: RunConfig, run: Run, of: Run | None = None, *, hindsight: bool = False) -> Mirror:

@@ -17,6 +17,7 @@ Float32 = NDArray[np.float32]
 
 _PART_SHIFT = 56
 """A decision's number in a mixture carries the part that it is of above this bit."""
+_DRAWN = "drawn"
 
 
 class Memory(Protocol):
@@ -57,14 +58,20 @@ class Part:
     name: str
     memory: Memory
     share: float
-    """Of every batch."""
+    """Of every batch, of the first one if it fades."""
     run: str | None = None
     """Whose log it follows; None is the learner's own run."""
+    fade_batches: int | None = None
+    """Batches after which the share, which gets less from the first one on, is nothing. None: it stays."""
+
+    def share_after(self, batches: int) -> float:
+        """Of the next batch, after so many."""
+        return self.share if self.fade_batches is None else self.share * max(0.0, 1.0 - batches / self.fade_batches)
 
 
 class Mixture:
-    """Every batch has the same number of decisions of each part; one that holds nothing yet leaves its share to the
-    others, in their proportions. Shares are right to one decision in a batch."""
+    """Every batch has the same number of decisions of each part; one that holds nothing yet, and what has faded, leaves
+    its share to the others, in their proportions. Shares are right to one decision in a batch."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         """Raises: ValueError when shares are not positive or do not add up to 1."""
@@ -72,11 +79,15 @@ class Mixture:
         if not parts or any(not part.share > 0 for part in parts) or abs(total - 1.0) > 1e-9:
             shares = {part.name: part.share for part in parts}
             raise ValueError(f"shares of a batch are {shares}; needed positive ones that add up to 1")
+        if all(part.fade_batches is not None for part in parts):
+            raise ValueError(f"all of {', '.join(part.name for part in parts)} fade; needed one that stays")
         self.parts = tuple(parts)
+        self._drawn = 0
+        """Batches."""
 
     @property
     def transitions(self) -> int:
-        return sum(part.memory.transitions for part in self.parts)
+        return sum(part.memory.transitions for part in self.parts if part.share_after(self._drawn))
 
     @property
     def timesteps(self) -> int:
@@ -98,6 +109,7 @@ class Mixture:
             for field in fields(Batch)
             if field.name != "number"
         }
+        self._drawn += 1
         number = [place << _PART_SHIFT | batch.number for place, batch in batches if batch.number is not None]
         return Batch(**columns, number=np.concatenate(number))
 
@@ -115,9 +127,14 @@ class Mixture:
         return self.taken_steps - before
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        return {f"{part.name}/{name}": array for part in self.parts for name, array in part.memory.state_dict().items()}
+        state = {_DRAWN: np.array([self._drawn], np.int64)}
+        for part in self.parts:
+            state |= {f"{part.name}/{name}": array for name, array in part.memory.state_dict().items()}
+        return state
 
     def restore(self, state: Mapping[str, NDArray[Any]], replay: Replay, run: str) -> None:
+        if _DRAWN in state:  # else it is of a memory with one part, or of before anything faded
+            self._drawn = int(state[_DRAWN][0])
         for part in self.parts:
             own = {
                 name.removeprefix(f"{part.name}/"): array
@@ -129,7 +146,8 @@ class Mixture:
 
     def _sizes(self, batch_size: int) -> list[int]:
         """Decisions from each part."""
-        shares = np.cumsum([part.share if part.memory.transitions else 0.0 for part in self.parts])
+        now = [part.share_after(self._drawn) if part.memory.transitions else 0.0 for part in self.parts]
+        shares = np.cumsum(now)
         if not shares[-1]:
             raise ValueError("the memory holds no transition yet; needed at least one episode with a control step")
         ends = np.rint(batch_size * shares / shares[-1]).astype(int)
