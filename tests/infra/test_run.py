@@ -153,11 +153,12 @@ def test_a_run_collects_learns_publishes_evaluates_recovers_and_goes_on(
     assert services.lease_holder(RUN) is None
     assert _no_child_of(tmp_path)
 
-    with closing(Job(tmp_path, "--no-evaluator")) as job:
+    with closing(Job(tmp_path, "--no-evaluator", "--report")) as job:
         wanted = first["updates"] + 20
         job.until(lambda: job.status("learner").get("updates", 0) > wanted, "more updates")
         job.until(lambda: job.status(worker).get("episodes", 0) >= 1, "more episodes")
         second = job.ended(signal.SIGTERM)
+        assert "no report: the job was asked to end at once; `python -m infra report --run small`" in job.said()
     _assert_counts(second, mongodb_uri, database_name)
     assert second["resumed_from_version"] == first["latest_version"]
     assert second["updates"] > first["updates"]
@@ -169,7 +170,32 @@ def test_a_run_collects_learns_publishes_evaluates_recovers_and_goes_on(
     assert _no_child_of(tmp_path)
 
     told = [event["kind"] for event in services.events(RUN) if event["process"] == "run"]
-    assert told == ["run_started", "run_stopped"] * 2
+    assert told == ["run_started", "processor_time", "run_stopped"] * 2
+    here, there = (event["details"]["seconds"] for event in services.events(RUN, "processor_time"))
+    assert set(here) == {"worker-0", "explorer", "learner", "evaluator", "run"}
+    assert all(seconds > 0.5 for name, seconds in here.items() if name != "run"), "each has loaded its libraries"
+    assert set(there) == {"worker-0", "learner", "run"}
+
+
+@pytest.mark.slow
+@pytest.mark.mongo
+@pytest.mark.s3
+def test_a_run_that_is_asked_to_ends_with_a_report_also_after_an_interrupt(
+    services: MongoReplay, tmp_path: Path
+) -> None:
+    (tmp_path / "run.toml").write_text(CONFIG.replace('"opensim"', '"native"') + 'confirm_physics = "native"\n')
+    with closing(Job(tmp_path, "--config", str(tmp_path / "run.toml"), "--report")) as job:
+        job.until(lambda: "evaluated" in job.status(f"evaluator.{HOST}"), "a score")
+        job.ended(signal.SIGINT)
+        said = job.said()
+    folder = tmp_path / "runs" / RUN / "report"
+    best = max(event["details"]["mean"] for event in services.events(RUN, "evaluated"))
+    assert json.loads((folder / "curves.json").read_text())["points"][-1]["best"] == best
+    text = (folder / "report.md").read_text()
+    assert "on 50 held-out seeds" in text
+    assert "python -m infra run --run small --workers 1" in text
+    assert (folder / "walk.mp4").is_file() or "There is no video: " in text
+    assert f"report     {folder / 'report.md'}" in said
 
 
 def _assert_counts(summary: dict[str, Any], uri: str, database: str) -> None:
