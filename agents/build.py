@@ -16,10 +16,12 @@ from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig, check_run_name
 from agents.connections import Connections
 from agents.ddpg import build_algorithm, build_config
+from agents.device_learner import DeviceLearner
 from agents.learner import Learner
 from agents.memory import build_memory, check_same_body, layout_of
 from agents.policy import PolicyContract
 from agents.replay.contract import Replay
+from agents.replay.mirror import Mirror
 from agents.replay.mongo import MongoReplay
 from agents.replay.runs import Run
 from agents.resimulation import Resimulator
@@ -191,7 +193,15 @@ def build_learner(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Le
         device=device(config.learner.device),
         seed=config.learner.seed,
     )
-    return Learner(config, algorithm, build_memory(config, run, others), contract)
+    memory = build_memory(config, run, others)
+    if algorithm.device.type != "cuda":
+        log.info("the learner runs on the CPU: its updates are neither captured nor compiled")
+    elif config.learner.on_device and isinstance(memory, Mirror):
+        return DeviceLearner(config, algorithm, memory, contract, compiled=config.learner.compiled)
+    else:
+        reason = "several runs or hindsight are sampled" if config.learner.on_device else "learner.on_device is false"
+        log.warning("the networks are on the GPU, the memory is on the host: %s", reason)
+    return Learner(config, algorithm, memory, contract)
 
 
 def device(wanted: str) -> torch.device:

@@ -185,6 +185,11 @@ class LearnerConfig:
     """CPU threads of the learner; the workers keep the other cores."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: the GPU where there is one."""
+    on_device: bool = True
+    """On a GPU: whether the memory lies there too, and all of an update is done there; else only the networks are."""
+    compiled: bool = True
+    """Of an update on the GPU: whether torch compiles it. That takes about a minute at the start of a process, less
+    once the results are stored on the machine."""
     seed: int = 0
     reward_scale: float = 0.1
     reward_offset: float = 0.0

@@ -121,7 +121,9 @@ def _in_little_room(config: RunConfig, replay: Replay, run: Run) -> RunConfig:
         )
     capacity = min(needed, config.replay.capacity_timesteps)
     memory = dataclasses.replace(config.replay, capacity_timesteps=capacity, explore_timesteps=0)
-    return dataclasses.replace(config, replay=memory)
+    # What is sampled is looked at here, so it has to come to the host.
+    learner = dataclasses.replace(config.learner, on_device=False)
+    return dataclasses.replace(config, replay=memory, learner=learner)
 
 
 def _configured(config: RunConfig, network: Network) -> float:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 FINAL_BOUND = 3e-3
 """Final weights and biases start in ±this, so first actions are near 0 and first values near 0."""
 
-Which = int | list[int] | None
-"""Of stacked networks: one, some, or all of them (None)."""
+Which = int | Tensor | None
+"""Of stacked networks: one, some (their numbers in a tensor), or all of them (None)."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -68,6 +68,12 @@ def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`x W' + b` of one network, or of each of a stack."""
     if weight.dim() == 2:
         return nn.functional.linear(inputs, weight, bias)
+    if torch.compiler.is_compiling():
+        # A compiler joins the addition with what follows. What all of the stack see is one product for a GPU.
+        if inputs.dim() == 2:
+            together = nn.functional.linear(inputs, weight.flatten(0, 1), bias.flatten())
+            return together.reshape(-1, *bias.shape).movedim(-2, 0)
+        return torch.bmm(inputs, weight.mT) + bias.unsqueeze(-2)
     return torch.baddbmm(bias.unsqueeze(-2), _for_each(inputs, weight), weight.mT)
 
 

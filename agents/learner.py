@@ -90,20 +90,24 @@ class Learner:
         self._contract = contract
         self._generator = np.random.default_rng(config.learner.seed)
         self.ages = SampleAges({})
+        self._metrics: dict[str, float] = {}
 
     @property
     def updates(self) -> int:
         return self.algorithm.updates
 
-    def learn(self) -> dict[str, float]:
-        """Samples, normalises, updates; returns the metrics."""
+    def metrics(self) -> dict[str, float]:
+        """Of the newest update. Raises: FloatingPointError when a loss was not finite that nobody has heard of yet."""
+        return self._metrics
+
+    def learn(self) -> None:
+        """Samples, normalises, updates. Raises: FloatingPointError as `Algorithm.update`, maybe some updates later."""
         batch = self.mirror.sample(self.config.learner.batch_size, self._generator)
         self.normaliser.update(batch.observation)
         self.ages.sampled(batch.policy_version)
-        metrics = self.algorithm.update(self._normalised(batch))
+        self._metrics = self.algorithm.update(self._normalised(batch))
         if batch.number is not None:
             self.mirror.learned(batch.number, self.algorithm.td_error)
-        return metrics
 
     def policy(self) -> Blob:
         """What an actor needs to act as the network would now."""
@@ -168,25 +172,24 @@ def train(
     pace = Pace(learner.updates)
     published = learner.updates
     next_report_s = 0.0
-    metrics: dict[str, float] = {}
     while not stop():
         feeder.check()
         lease.check()
         if time.monotonic() >= next_report_s:
-            report(pace.facts(learner) | _blocked(publisher), metrics | learner.ages.metrics())
+            report(pace.facts(learner) | _blocked(publisher), learner.metrics() | learner.ages.metrics())
             next_report_s = time.monotonic() + _REPORT_S
         # A memory that is filled from a longer log has passed many steps before it holds any.
         if learner.mirror.transitions and limiter.may_update(learner.updates, learner.mirror.taken_steps):
-            metrics = learner.learn()
+            learner.learn()
         else:
             pace.wait(_POLL_S)
         # While it waits too: the workers may be waiting to hear that it has caught up.
         if learner.updates > published and publisher.due(learner.updates) and lease.valid():
-            publisher.publish(learner.copies, _metadata(learner, metrics))
+            publisher.publish(learner.copies, _metadata(learner, learner.metrics()))
             published = learner.updates
     if learner.updates > published and lease.valid():
-        publisher.publish(learner.copies, _metadata(learner, metrics))
-    report(pace.facts(learner) | _blocked(publisher), metrics | learner.ages.metrics())
+        publisher.publish(learner.copies, _metadata(learner, learner.metrics()))
+    report(pace.facts(learner) | _blocked(publisher), learner.metrics() | learner.ages.metrics())
 
 
 class Pace:

@@ -35,7 +35,8 @@ class Mlp(nn.Module):
         """Inputs (B, I) each, side by side -> (B, K), or (C, B, K) of a stack."""
         layers = [*self.hidden, self.final]
         parameters = [chosen(parameter, which) for layer in layers for parameter in (layer.weight, layer.bias)]
-        if torch.is_grad_enabled():
+        # A compiler joins the single operations itself, and sees more of what is around them.
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             outputs: Tensor = _perceptron(self.in_bfloat16, len(inputs), *inputs, *parameters)
             return outputs
         return _run(inputs, _used(parameters, self.in_bfloat16))[-1]

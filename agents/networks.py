@@ -75,9 +75,9 @@ class Critics(nn.Module):
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         return self._outputs(observation, action, None)
 
-    def some(self, which: Sequence[int], observation: Tensor, action: Tensor) -> Tensor:
-        """As calling it, of some critics alone."""
-        return self._outputs(observation, action, list(which))
+    def some(self, which: Tensor, observation: Tensor, action: Tensor) -> Tensor:
+        """As calling it, of the critics of these numbers (K,) alone."""
+        return self._outputs(observation, action, which)
 
     def first(self, observation: Tensor, action: Tensor) -> Tensor:
         """(B,) or (B, K): the outputs of the first critic alone."""

@@ -79,7 +79,7 @@ class Naive:
             action = (action + noise.clip(-c.noise_clip, c.noise_clip)).clip(-1, 1)
         counted = list(range(self.count))
         if self.name == "redq":
-            counted = torch.randperm(self.count, generator=self.generator).tolist()[: c.subset]
+            counted = torch.rand(self.count, generator=self.generator).argsort().tolist()[: c.subset]
         outputs = [self.critic("target", i, following, self.levels(action)) for i in counted]
         targets = []
         for b in range(len(reward)):

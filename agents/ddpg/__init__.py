@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from agents.ddpg.actor_critic import ActorCritic
 from agents.ddpg.contract import Algorithm, AlgorithmConfig
 from agents.ddpg.d4pg import D4PG, D4PGConfig
 from agents.ddpg.ddpg import DDPG, DDPGConfig
@@ -19,7 +20,7 @@ from agents.plain import from_plain
 
 __all__ = ["CONFIGS", "Algorithm", "AlgorithmConfig", "build_algorithm", "build_config"]
 
-_VARIANTS: Mapping[str, tuple[type[AlgorithmConfig], Callable[..., Algorithm]]] = {
+_VARIANTS: Mapping[str, tuple[type[AlgorithmConfig], Callable[..., ActorCritic]]] = {
     "ddpg": (DDPGConfig, DDPG),
     "td3": (TD3Config, TD3),
     "d4pg": (D4PGConfig, D4PG),
@@ -52,7 +53,7 @@ def build_algorithm(
     settings: Mapping[str, Any] | AlgorithmConfig | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
-) -> Algorithm:
+) -> ActorCritic:
     """A fresh algorithm; the same seed gives the same initial networks and target noise.
 
     Args:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +48,16 @@ class Rows:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What an update does besides fitting the critics."""
+
+    improves: bool
+    """Whether the actor takes a step."""
+    tau: float | None
+    """How far the targets move; None: they stay."""
+
+
 class ActorCritic:
     """Base of the variants. Each gives its critics: how many, of which form, and what their outputs mean."""
 
@@ -76,12 +88,14 @@ class ActorCritic:
             identity: what a stored state must agree in, beside what all variants must.
         """
         self.device = torch.device(device)
-        # On the CPU even when the networks are not: the same noise on every device, and one state to save.
-        self.generator = torch.Generator().manual_seed(seed)
+        # Of the CPU: the same seed gives the same networks on every device.
+        start = torch.Generator().manual_seed(seed)
         self.updates = 0
         self.td_error: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self.finite = torch.ones((), device=self.device)
+        """1 while every loss was a finite number, since it was last set to 1; on the device."""
         self._head = head or ValueHead()
-        actor = Actor(observation_size, action_size, config.hidden, network=network, generator=self.generator)
+        actor = Actor(observation_size, action_size, config.hidden, network=network, generator=start)
         ensemble = Critics(
             observation_size,
             action_size,
@@ -89,8 +103,10 @@ class ActorCritic:
             count=critics,
             outputs=self._head.outputs,
             network=network,
-            generator=self.generator,
+            generator=start,
         )
+        self.generator = start if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(seed)
+        """Of the noise; of the device, so that what draws from it can be captured in a graph."""
         decay, where = weight_decay, self.device
         self._actor = Trained("actor", actor, config, lr=config.actor_lr, weight_decay=decay, device=where)
         self._critics = Trained("critic", ensemble, config, lr=config.critic_lr, weight_decay=decay, device=where)
@@ -125,72 +141,129 @@ class ActorCritic:
             )
         self._actor.load(blob.tensors)
         self._critics.load(blob.tensors)
-        self.generator.set_state(torch.tensor(blob.tensors["generator"]))
+        restore_generator(self.generator, blob.tensors["generator"])
+        self.finite.fill_(1.0)
         self.updates = int(updates)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        rows = Rows.of(batch, self.device)
-        metrics = self._fit_critics(rows, self._target(rows))
-        if (self.updates + 1) % (self._smoothing.policy_delay if self._smoothing else 1) == 0:
-            metrics |= self._improve_actor(rows.observation)
-            self._follow()
+        found, error = self.learn(Rows.of(batch, self.device), self.turn())
+        metrics, self.td_error = as_floats(found), error.cpu().numpy()
+        for network in ("critic", "actor"):
+            loss = metrics.get(f"{network}/loss", 0.0)
+            if not math.isfinite(loss):
+                self.finite.fill_(1.0)
+                raise FloatingPointError(
+                    f"the {network} loss is {loss}, needed a finite number; a non-finite number in the batch, or "
+                    "training diverged: lower the learning rate or go back to an earlier checkpoint"
+                )
         self.updates += 1
-        return as_floats(metrics)
+        return metrics
+
+    def turn(self) -> Turn:
+        """What the next update does. Sets its learning rates."""
+        self._actor.set_rate(self.updates)
+        self._critics.set_rate(self.updates)
+        improves = (self.updates + 1) % (self._smoothing.policy_delay if self._smoothing else 1) == 0
+        return Turn(improves, self._pull() if improves else None)
+
+    def learn(self, rows: Rows, turn: Turn) -> tuple[dict[str, Tensor], Tensor]:
+        """One update on the device: its metrics, and the (B,) absolute errors. `updates` is for the caller to count.
+
+        Nothing in it waits for the device, and what differs from one update to the next is in tensors that stay where
+        they are, or in `turn`: so the work of a turn can be captured in a graph once, and replayed. A network whose
+        loss is not finite keeps its parameters, and so does the actor then; `finite` tells.
+        """
+        draws = self._draws(len(rows.reward))
+        metrics, error = self._fit_critics(rows, self._target(rows, *draws))
+        if turn.improves:
+            metrics |= self._improve_actor(rows.observation)
+        if turn.tau is not None:
+            self._actor.follow(turn.tau)
+            self._critics.follow(turn.tau)
+        return metrics, error
+
+    def compile(self) -> None:
+        """Lets torch compile what an update computes, each piece when it is first needed: tens of seconds."""
+        for piece in ("_target", "_judged", "_climbed"):
+            setattr(self, piece, torch.compile(getattr(self, piece)))
+        self._actor.compile()
+        self._critics.compile()
+
+    def _draws(self, size: int) -> tuple[Tensor, ...]:
+        """What is random in the target of so many rows."""
+        if self._smoothing is None:
+            return ()
+        shape = (size, self.actor.action_size)
+        return (torch.randn(shape, generator=self.generator, device=self.device),)
 
     @torch.no_grad()
-    def _target(self, rows: Rows) -> Tensor:
+    def _target(self, rows: Rows, noise: Tensor | None = None) -> Tensor:
         """What the critics should say: r + discount Z'(s', a'), in the form of the head."""
-        outputs = self._critics.target(rows.next_observation, self._next_action(rows.next_observation))
+        outputs = self._critics.target(rows.next_observation, self._next_action(rows.next_observation, noise))
         return self._head.target(rows.reward, rows.discount, outputs)
 
-    def _next_action(self, observation: Tensor) -> Tensor:
+    def _next_action(self, observation: Tensor, noise: Tensor | None) -> Tensor:
         """(B, M) a' = mu'(s'), smoothed by noise where the variant does that, and binned."""
         action = self._actor.target(observation)
-        if self._smoothing is not None:
-            noise = self._smoothing.target_noise * torch.randn(action.shape, generator=self.generator)
-            action = smoothed(action, noise.to(self.device), self._smoothing.noise_clip)
+        if self._smoothing is not None and noise is not None:
+            action = smoothed(action, self._smoothing.target_noise * noise, self._smoothing.noise_clip)
         return binned(action, self._bins)
 
-    def _fit_critics(self, rows: Rows, target: Tensor) -> dict[str, Tensor]:
+    def _fit_critics(self, rows: Rows, target: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """One step of the critics towards the targets. The executed action is judged."""
+        loss, error, metrics = self._judged(rows, target)
+        self._critics.step(loss, self.finite)
+        return {"critic/loss": loss.detach(), **metrics}, error
+
+    def _judged(self, rows: Rows, target: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Loss (), absolute errors of the expected return (B,), metrics."""
         outputs = self._critics.network(rows.observation, rows.action)
         loss = self._head.loss(outputs, target, rows.weight)
-        self._critics.step(loss, self.updates)
         with torch.no_grad():
             value, expected = self._head.value(outputs), self._head.expected(target)
             error = (value - expected).abs().mean(dim=0)
-            self.td_error = error.cpu().numpy()
-            return {
-                "critic/loss": loss.detach(),
+            metrics = {
                 "critic/value": value.mean(),
                 "critic/target": expected.mean(),
                 "critic/td_error": error.mean(),
                 **self._head.metrics(target),
             }
+        return loss, error, metrics
 
     def _improve_actor(self, observation: Tensor) -> dict[str, Tensor]:
         """One step of the actor up the critics' value of its own actions."""
+        with self._critics.held():
+            loss, metrics = self._climbed(observation)
+        self._actor.step(loss, self.finite)
+        return {"actor/loss": loss.detach(), **metrics}
+
+    def _climbed(self, observation: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (), metrics."""
         drive = self._actor.network.drive(observation)
         action = torch.tanh(drive)
         critics = self._critics.network if self.climbs_all else self._critics.network.first
-        with self._critics.held():
-            value = self._head.value(critics(observation, binned_straight_through(action, self._bins))).mean()
-        self._actor.step(actor_loss(value, drive, self._penalty), self.updates)
+        value = self._head.value(critics(observation, binned_straight_through(action, self._bins))).mean()
         with torch.no_grad():
-            return {"actor/value": value.detach(), "actor/saturated": (action.abs() > SATURATED).float().mean()}
+            saturated = (action.abs() > SATURATED).float().mean()
+        return actor_loss(value, drive, self._penalty), {"actor/value": value.detach(), "actor/saturated": saturated}
 
-    def _follow(self) -> None:
-        """Moves the targets by tau, or copies the networks when it is time for that."""
+    def _pull(self) -> float | None:
+        """How far the targets move in the next update: by tau, or all the way when they are to be copies."""
         if self._copy_updates is None:
-            tau = self._tau
-        elif (self.updates + 1) % self._copy_updates == 0:
-            tau = 1.0
-        else:
-            return
-        self._actor.follow(tau)
-        self._critics.follow(tau)
+            return self._tau
+        return 1.0 if (self.updates + 1) % self._copy_updates == 0 else None
 
 
 def as_floats(metrics: dict[str, Tensor]) -> dict[str, float]:
     """Brings all metrics over at once: one wait for the device, not one each."""
     return dict(zip(metrics, torch.stack(list(metrics.values())).tolist(), strict=True))
+
+
+def restore_generator(generator: torch.Generator, state: NDArray[np.uint8]) -> None:
+    """Goes on where a state was taken; where that was on another kind of device, with other numbers that follow from
+    it, since their states mean different things.
+    """
+    if len(state) == len(generator.get_state()):
+        generator.set_state(torch.tensor(state))
+    else:
+        generator.manual_seed(int.from_bytes(hashlib.sha256(state.tobytes()).digest()[:7], "big"))

@@ -28,14 +28,26 @@ def projected(
     spacing = (v_max - v_min) / (atoms - 1)
     atom = torch.linspace(v_min, v_max, atoms, device=reward.device)
     moved = (reward[:, None] + discount[:, None] * atom).clamp(v_min, v_max)
-    # In atoms from the first: whole below, and the share that goes to the atom above. Two scatters cost K per row
-    # where the formula written out costs K * K.
     place = (moved - v_min) / spacing
+    return _shared(place, probability) if place.device.type == "cpu" else _written_out(place, probability)
+
+
+def _written_out(place: Tensor, probability: Tensor) -> Tensor:
+    """`place` (B, K): where every atom has moved, in atoms from the first. On a GPU scatters add in any order, and the
+    last digits with it; this is always the same.
+    """
+    atom = torch.arange(place.shape[1], device=place.device)
+    return (probability[:, :, None] * (1 - (place[:, :, None] - atom).abs()).clamp(min=0)).sum(dim=1)
+
+
+def _shared(place: Tensor, probability: Tensor) -> Tensor:
+    """The same with two scatters, which cost K per row where the formula costs K * K."""
     below = place.floor()
     share_above = place - below
     # Kept inside even for a reward that is no number, so that the loss says so and not an index.
-    first = below.long().clamp(0, atoms - 1)
-    second = (first + 1).clamp(max=atoms - 1)
+    last = place.shape[1] - 1
+    first = below.long().clamp(0, last)
+    second = (first + 1).clamp(max=last)
     target = torch.zeros_like(probability)
     target.scatter_add_(1, first, probability * (1 - share_above))
     target.scatter_add_(1, second, probability * share_above)

@@ -42,9 +42,9 @@ class Algorithm(Protocol):
         """Learns from one batch of normalised observations.
 
         Metrics, in units of the return: `critic/loss` (squared; of quantiles Huber's, of atoms a cross-entropy in
-        nats), `critic/value`, `critic/target`, `critic/td_error`; after an actor update `actor/value` (of its own
-        actions) and `actor/saturated` (share of actions beyond ±0.99, where the tanh passes almost no gradient); of
-        atoms also `critic/at_ends` (share of the targets' probability on the two outermost).
+        nats), `critic/value`, `critic/target`, `critic/td_error`; after an actor update `actor/loss`, `actor/value`
+        (of its own actions) and `actor/saturated` (share of actions beyond ±0.99, where the tanh passes almost no
+        gradient); of atoms also `critic/at_ends` (share of the targets' probability on the two outermost).
 
         Raises: FloatingPointError for a loss that is not finite; the network it was for is not changed.
         """

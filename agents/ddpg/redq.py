@@ -15,14 +15,13 @@ comes from a target actor, and TD3's noise smooths it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from agents.ddpg.actor_critic import ActorCritic, Rows, as_floats
+from agents.ddpg.actor_critic import ActorCritic, Rows, Turn
 from agents.ddpg.contract import SmoothedConfig
-from agents.experience import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,19 +66,18 @@ class REDQ(ActorCritic):
             seed=seed,
         )
 
-    def update(self, batch: Batch) -> dict[str, float]:
-        rows = Rows.of(batch, self.device)
-        metrics = self._fit_critics(rows, self._target(rows))
-        if (self.updates + 1) % self.config.policy_delay == 0:
-            metrics |= self._improve_actor(rows.observation)
+    def turn(self) -> Turn:
         # Not only with the actor, as in TD3: the critics' targets must not stand still for G updates.
-        self._follow()
-        self.updates += 1
-        return as_floats(metrics)
+        return replace(super().turn(), tau=self._pull())
+
+    def _draws(self, size: int) -> tuple[Tensor, ...]:
+        noise = super()._draws(size)
+        order = torch.rand(self.config.critics, generator=self.generator, device=self.device).argsort()
+        return (*noise, order[: self.config.subset])
 
     @torch.no_grad()
-    def _target(self, rows: Rows) -> Tensor:
-        action = self._next_action(rows.next_observation)
-        drawn = torch.randperm(self.config.critics, generator=self.generator)[: self.config.subset].tolist()
+    def _target(self, rows: Rows, noise: Tensor | None = None, drawn: Tensor | None = None) -> Tensor:
+        assert drawn is not None
+        action = self._next_action(rows.next_observation, noise)
         values = self._critics.target.some(drawn, rows.next_observation, action)
         return self._head.target(rows.reward, rows.discount, values)

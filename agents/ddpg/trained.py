@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -35,32 +35,38 @@ class Trained(Generic[Network]):
         """Raises: ValueError when the device does not have the configured precision."""
         self.name, self.gradient_clip = name, config.gradient_clip
         self._lr, self._schedule = lr, config.lr_schedule
+        # On a GPU a tensor: a captured step reads it anew each time it is replayed.
+        self._rate: float | Tensor = lr if device.type == "cpu" else torch.tensor(lr, device=device)
+        self._rate_told = lr
         self.network = network.to(device)
         use_precision(self.network, config.precision, device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self._parameters: list[Tensor] = list(self.network.parameters())
         self._following: list[Tensor] = list(self.target.parameters())
         self._adam = Adam(self._parameters, weight_decay=weight_decay)
+        self._follow: Callable[[list[Tensor], list[Tensor], float], None] = _follow
 
-    def step(self, loss: Tensor, updates: int) -> None:
+    def set_rate(self, updates: int) -> None:
+        """The learning rate of the update after so many; the schedule goes by them."""
+        rate = self._lr * self._schedule.factor(updates)
+        if isinstance(self._rate, float):
+            self._rate = rate
+        elif rate != self._rate_told:
+            self._rate.fill_(rate)
+        self._rate_told = rate
+
+    def step(self, loss: Tensor, finite: Tensor) -> None:
         """One Adam step down the loss's gradient; other networks in the loss are left alone.
 
         Args:
-            updates: of the run before this one; the schedule goes by them.
-
-        Raises: FloatingPointError when the loss is not finite; nothing is changed then.
+            finite: as in `Adam.step`; a tensor, so that nobody waits for it.
         """
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the {self.name} loss is {loss.item()}, needed a finite number; a non-finite number in the batch, "
-                "or training diverged: lower the learning rate or go back to an earlier checkpoint"
-            )
         for parameter in self._parameters:
             parameter.grad = None
         torch.autograd.backward(loss, inputs=self._parameters)
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.gradient_clip)
-        self._adam.step(self._lr * self._schedule.factor(updates))
+        self._adam.step(self._rate, loss.detach(), finite)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -74,7 +80,12 @@ class Trained(Generic[Network]):
     @torch.no_grad()
     def follow(self, tau: float) -> None:
         """target += tau * (network - target), all parameters in one call."""
-        torch._foreach_lerp_(self._following, self._parameters, tau)
+        self._follow(self._following, self._parameters, tau)
+
+    def compile(self) -> None:
+        """Lets torch compile what `step` does after the gradients, and `follow`, when they are first called."""
+        self._adam.compile()
+        self._follow = torch.compile(_follow)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Network, target, Adam's moments and step counts, as arrays under `name/`."""
@@ -86,3 +97,7 @@ class Trained(Generic[Network]):
         load_arrays(self.network, arrays, f"{self.name}/network")
         load_arrays(self.target, arrays, f"{self.name}/target")
         self._adam.load(arrays, f"{self.name}/adam")
+
+
+def _follow(targets: list[Tensor], online: list[Tensor], tau: float) -> None:
+    torch._foreach_lerp_(targets, online, tau)

@@ -7,7 +7,8 @@ the oldest leave; the log keeps them all.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from agents.replay.derivation import Derivation
 from agents.replay.ids import EPISODE_BITS
 from agents.replay.ring import Ring
 from agents.replay.runs import Episode
-from agents.replay.sampling import Sampler
+from agents.replay.sampling import Drawn, Sampler
 
 Integers = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -71,16 +72,25 @@ class Mirror:
         """
         self._enter(episodes, steps, passed=episodes)
 
-    def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
-        """Decisions held, with replacement, as the sampler wants them distributed.
+    @contextmanager
+    def still(self) -> Iterator[Ring]:
+        """The ring, into which nothing enters meanwhile. To be read only."""
+        with self._lock:
+            yield self._ring
+
+    def draw(self, batch_size: int, generator: np.random.Generator) -> Drawn:
+        """Which decisions to learn from, as the sampler wants them distributed, with replacement.
 
         Raises: ValueError when there are none yet.
         """
+        with self._lock:
+            return self._draw(batch_size, generator)
+
+    def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
+        """Those decisions. Raises: ValueError as `draw`."""
         ring = self._ring
         with self._lock:
-            if ring.transitions == 0:
-                raise ValueError("the mirror holds no transition yet; needed at least one episode with a control step")
-            drawn = self._sampler.draw(batch_size, generator)
+            drawn = self._draw(batch_size, generator)
             here = ring.place(drawn.number)
             both = np.concatenate([here, ring.place(drawn.number + ring.hop[here])])
             observation = ring.observation.take(both, axis=0)
@@ -98,6 +108,11 @@ class Mirror:
             weight=drawn.weight,
             number=drawn.number,
         )
+
+    def _draw(self, batch_size: int, generator: np.random.Generator) -> Drawn:
+        if self._ring.transitions == 0:
+            raise ValueError("the mirror holds no transition yet; needed at least one episode with a control step")
+        return self._sampler.draw(batch_size, generator)
 
     def learned(self, number: Integers, td_error: Float32) -> None:
         """How wrong the critic was (B,) at decisions that were sampled (`Batch.number`)."""

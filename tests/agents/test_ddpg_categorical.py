@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.ddpg import build_algorithm
+from agents.ddpg import build_algorithm, categorical
 from agents.ddpg.categorical import CategoricalHead, Support, cross_entropy, lowest, projected
 from agents.experience import Batch
 from tests.learning import Arrays, linear, random_batch, with_arrays
@@ -140,3 +140,14 @@ def test_error_of_a_distribution_is_that_of_its_mean() -> None:
     np.testing.assert_allclose(algorithm.td_error, 0.0, atol=1e-6)
     assert metrics["critic/loss"] > 1
     assert metrics["critic/at_ends"] == pytest.approx(1.0)
+
+
+def test_the_projection_written_out_for_a_gpu_equals_the_scatters() -> None:
+    generator = torch.Generator().manual_seed(0)
+    place = 50 * torch.rand((64, 51), generator=generator)
+    place[0], place[1], place[2, ::2] = 0.0, 50.0, place[2, ::2].round()
+    probability = torch.softmax(torch.randn((64, 51), generator=generator), dim=1)
+    scattered = categorical._shared(place, probability)
+    torch.testing.assert_close(categorical._written_out(place, probability), scattered, rtol=1e-5, atol=1e-6)
+    place[3, 4] = torch.nan
+    assert categorical._written_out(place, probability)[3].isnan().any()

@@ -99,7 +99,8 @@ def test_adam_steps_by_the_rate_of_the_update() -> None:
         trained = Trained("line", nn.Linear(1, 1, bias=False), config, lr=0.1, device=CPU)
         (weight,) = trained.network.parameters()
         before = weight.item()
-        trained.step(weight.sum(), updates)
+        trained.set_rate(updates)
+        trained.step(weight.sum(), torch.ones(()))
         moved.append(before - weight.item())
 
     assert moved == pytest.approx([0.1, 0.05, 0.01, 0.0], abs=1e-6), "Adam's first step is as long as its rate"

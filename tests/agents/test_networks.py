@@ -166,4 +166,4 @@ def test_critics_with_several_outputs_give_all_of_them(network: str) -> None:
 
     assert outputs.shape == (3, 7, 4)
     torch.testing.assert_close(critics.first(observation, action), outputs[0])
-    torch.testing.assert_close(critics.some([2, 0], observation, action), outputs[[2, 0]])
+    torch.testing.assert_close(critics.some(torch.tensor([2, 0]), observation, action), outputs[[2, 0]])

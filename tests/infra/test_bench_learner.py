@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, cast
 
 import numpy as np
@@ -111,9 +112,13 @@ class Fake:
     def __init__(self, *rates: float) -> None:
         self.rates = list(rates)
 
-    def start(self, case: Case) -> None:
-        if not self.rates:
-            raise ImportError("No module named 'absent'")
+    def start(self, case: Case) -> Future[None]:
+        found: Future[None] = Future()
+        if self.rates:
+            found.set_result(None)
+        else:
+            found.set_exception(ImportError("No module named 'absent'"))
+        return found
 
     def turn(self, most_s: float) -> float:
         return self.rates.pop(0)
@@ -132,7 +137,7 @@ def test_a_player_in_a_process_of_its_own_plays_one_case_after_the_other() -> No
     player = Player(eager, threads=1)
     try:
         for case in (SMALL, Case(8, 5, (4,), transitions=100, action_size=2)):
-            player.start(case)
+            player.start(case).result()
             assert player.turn(0.01) > 0
     finally:
         player.end()

@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.config import RunConfig
 from agents.ddpg import build_algorithm
+from agents.device_learner import DeviceLearner
 from agents.learner import Learner
 from agents.policy import PolicyContract
 from agents.replay.columns import Timesteps
@@ -22,6 +23,8 @@ from infra.bench.learner.contract import GAMMA, Case, Float32, Update
 
 _TIMESTEPS = 100
 """Of each episode in the mirror; every control step is a decision."""
+_UNTIL_RECORDED = 20
+"""Updates after which a learner on a GPU has compiled and recorded all that it does."""
 
 
 def ours(case: Case) -> Update:
@@ -35,7 +38,9 @@ def ours_mixed(case: Case) -> Update:
 
 
 def build(case: Case, **settings: Any) -> Learner:
-    """Its mirror is full, and the process keeps freed memory, as a learner's does. `settings`: of TD3."""
+    """As `agents.build.build_learner` does it, with a full mirror, in a process that keeps freed memory as a learner's
+    does. `settings`: of TD3.
+    """
     keep_freed_memory()
     algorithm = build_algorithm(
         "td3",
@@ -54,7 +59,10 @@ def build(case: Case, **settings: Any) -> Learner:
         action_names=tuple(f"muscle_{number}" for number in range(case.action_size)),
         task="bench",
     )
-    return Learner(RunConfig.of({"learner": {"batch_size": case.batch}}), algorithm, _mirror(case), contract)
+    config, mirror = RunConfig.of({"learner": {"batch_size": case.batch}}), _mirror(case)
+    if case.device == "cpu":
+        return Learner(config, algorithm, mirror, contract)
+    return DeviceLearner(config, algorithm, mirror, contract, compiled=True)
 
 
 def _updates(learner: Learner) -> Update:
@@ -62,6 +70,7 @@ def _updates(learner: Learner) -> Update:
         for _ in range(count):
             learner.learn()
 
+    update(_UNTIL_RECORDED)
     return update
 
 

@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,11 @@ class Player:
             1, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(build, threads)
         )
 
-    def start(self, case: Case) -> None:
-        """Makes it anew and warms it up.
-
-        Raises: ImportError when its package is not here; BrokenProcessPool when its process died.
+    def start(self, case: Case) -> Future[None]:
+        """Makes it anew and warms it up; what it gives raises ImportError when its package is not here, and
+        BrokenProcessPool when its process died.
         """
-        self._process.submit(_start, case).result()
+        return self._process.submit(_start, case)
 
     def turn(self, most_s: float) -> float:
         """Updates per second over about so much time."""
@@ -42,10 +41,10 @@ class Player:
 
 
 @contextlib.contextmanager
-def players(builds: Mapping[str, Build], threads: int) -> Iterator[dict[str, Player]]:
-    """A process for each; with one thread each, all of them on one core."""
+def players(builds: Mapping[str, Build], threads: int, *, pinned: bool) -> Iterator[dict[str, Player]]:
+    """A process for each; `pinned`: all of them on one core."""
     with contextlib.ExitStack() as stack:
-        if threads == 1:
+        if pinned:
             stack.enter_context(on_one_core())
         started = {}
         for name, build in builds.items():
@@ -58,9 +57,11 @@ def updates_per_s(
     playing: dict[str, Player], case: Case, rounds: int, turn_s: float, missing: dict[str, str]
 ) -> dict[str, float]:
     """Median of the turns of each. Whoever can not play leaves `playing`; `missing` learns why."""
-    for name, player in list(playing.items()):
+    # All at once: compilers take a minute each.
+    starting = {name: player.start(case) for name, player in playing.items()}
+    for name, start in starting.items():
         try:
-            player.start(case)
+            start.result()
         except ImportError as error:
             missing[name] = f"{error}; {INSTALL}"
             del playing[name]

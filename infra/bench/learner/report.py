@@ -59,7 +59,8 @@ def measure(
     """All rows of a device; `missing` learns which peers there are none of, and why."""
     rows = []
     for threads in sizes.threads:
-        with players({**OURS, **peers}, threads) as playing:
+        # With one thread on one core, but for a GPU: what compiles for it has many processes.
+        with players({**OURS, **peers}, threads, pinned=threads == 1 and device == "cpu") as playing:
             for case in sizes.cases(device):
                 rates = updates_per_s(playing, case, sizes.rounds, sizes.turn_s, missing)
                 rows += _rows(case, threads, rates, list(peers), bar)

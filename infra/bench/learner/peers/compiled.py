@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infra.bench.learner.contract import POLICY_DELAY, Case, Update
+from infra.bench.learner.contract import POLICY_DELAY, TAU, Case, Update
 from infra.bench.learner.peers.eager import Loop
 
 
@@ -31,6 +31,13 @@ def compiled(case: Case) -> Update:
         rows = torch.randint(len(columns["reward"]), (case.batch,), device=case.device)
         return {name: column[rows] for name, column in columns.items()}
 
+    pairs = [(loop.actor, loop.target_actor), (loop.q1, loop.target_q1), (loop.q2, loop.target_q2)]
+    online = [parameter.detach() for source, _ in pairs for parameter in source.parameters()]
+    targets = [parameter.detach() for _, target in pairs for parameter in target.parameters()]
+
+    def follow() -> None:
+        torch._foreach_lerp_(targets, online, TAU)
+
     def update(count: int) -> None:
         nonlocal done
         for _ in range(count):
@@ -39,7 +46,7 @@ def compiled(case: Case) -> Update:
             fit(batch)
             if done % POLICY_DELAY == 0:
                 improve(batch["observation"])
-                loop.follow()
+                follow()
 
     update(10 * POLICY_DELAY)
     return update
