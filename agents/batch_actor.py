@@ -58,7 +58,7 @@ def act_together(
             ending.callback(body.writer.abort)
         while not stop():
             if over.any():
-                observations = _begin(environments, bodies, over, policies.latest(), physics, clock)
+                observations = begin(environments, bodies, over, policies.latest(), physics, clock)
                 terms.clear(over)
             observations, _, terminated, truncated, infos = environments.step(decide(bodies, observations))
             for body, block in zip(bodies, blocks(infos["timesteps"]), strict=True):
@@ -75,7 +75,7 @@ def act_together(
         yield from [aborted for body in bodies if (aborted := body.writer.abort()) is not None]
 
 
-def _begin(
+def begin(
     environments: Environments, bodies: Sequence[Body], over: Bools, policy: ActingPolicy, physics: str, clock: Clock
 ) -> Float32:
     """Begins an episode in every body of the mask `over`; returns the observations of all."""

@@ -6,7 +6,7 @@ What of these scores may be called best is told in `confirmation.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agents.actor import Environment, EpisodePlan, Stop, play
 from agents.baselines import Score
@@ -14,7 +14,7 @@ from agents.exploration.contract import Exploration
 from agents.exploration.none import NoExploration
 from agents.policy import ActingPolicy
 from agents.replay.contract import EpisodeWriter, Replay
-from agents.replay.runs import ABORTED
+from agents.replay.runs import ABORTED, Episode
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,17 @@ NOT_CONFIRMED = "not_confirmed"
 """A score that beat the best so far was played again on the reference physics: it is best there too, or it is not."""
 
 
+Explores = Callable[[int], Exploration]
+"""The exploration of the episode of a seed."""
+
+
 class Stopped(Exception):
     """The evaluation was stopped in the middle; there is no score."""
+
+
+def quietly(seed: int) -> Exploration:
+    """The policy's own actions."""
+    return NoExploration()
 
 
 def score(
@@ -38,26 +47,32 @@ def score(
     seeds: Sequence[int],
     physics: str,
     stop: Stop,
-    exploration: Callable[[], Exploration] = NoExploration,
+    exploration: Explores = quietly,
     each: Callable[[Score], None] = lambda _: None,
 ) -> Score:
     """Plays one episode per seed into the log, marked `evaluate` and so never trained on.
 
     `each` hears of the score so far after every episode. Raises: Stopped.
     """
-    returns: list[float] = []
-    lengths: list[int] = []
-    falls: list[bool] = []
-    for seed in seeds:
-        plan = EpisodePlan(seed, exploration(), "evaluate")
-        episode = play(environment, policy, writer, plan, physics, stop)
-        if episode.ended == ABORTED:
+    found: dict[int, Episode] = {}
+    for place, seed in enumerate(seeds):
+        plan = EpisodePlan(seed, exploration(seed), "evaluate")
+        found[place] = play(environment, policy, writer, plan, physics, stop)
+        if found[place].ended == ABORTED:
             raise Stopped("stopped in the middle of an evaluation; there is no score")
-        returns.append(episode.episode_return)
-        lengths.append(episode.length)
-        falls.append(episode.terminated)
-        each(Score(tuple(seeds[: len(returns)]), tuple(returns), tuple(lengths), tuple(falls)))
-    return Score(tuple(seeds), tuple(returns), tuple(lengths), tuple(falls))
+        each(score_of(seeds, found))
+    return score_of(seeds, found)
+
+
+def score_of(seeds: Sequence[int], found: Mapping[int, Episode]) -> Score:
+    """Of finished episodes by the place of their seed, in the order of the seeds."""
+    places = sorted(found)
+    return Score(
+        tuple(seeds[place] for place in places),
+        tuple(found[place].episode_return for place in places),
+        tuple(found[place].length for place in places),
+        tuple(found[place].terminated for place in places),
+    )
 
 
 def describe(name: str, result: Score) -> str:

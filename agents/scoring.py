@@ -29,16 +29,18 @@ from agents.evaluator import (
     EVALUATED,
     EVALUATING,
     NOT_CONFIRMED,
+    Explores,
     Stopped,
     describe,
     known_baselines,
-    score,
+    quietly,
 )
-from agents.exploration.none import NoExploration
+from agents.exploration.contract import Exploration
 from agents.exploration.uniform import UniformActions
 from agents.policy import ActingPolicy, Policy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import Run
+from agents.scoring_stage import Stage
 from agents.telemetry import Telemetry
 from environment.prosthetics import ProstheticsEnv
 
@@ -60,25 +62,29 @@ class Scorer:
         environment: ProstheticsEnv | None = None,
         confirming: ProstheticsEnv | None = None,
     ) -> None:
-        """Builds the environments that `config` scores and confirms in, unless `environment` is given.
+        """Builds the environments that `config` scores and confirms in, on the native engine for many episodes at once.
 
-        Without `confirming` beside it the scores in `environment` decide by themselves.
+        With `environment` it scores in that one instead, and without `confirming` beside it these scores decide by
+        themselves.
         """
         self._run, self._config, self._replay, self._telemetry, self._stop = run, config, replay, telemetry, stop
-        self._environment = environment or evaluation_environment(config, run)
+        seeds, fewer = len(config.evaluation.seeds), config.evaluation.confirm_episodes
+        together = environment is None
         # Built at the start: a reference that does not fit this run must fail loudly, not at the first good score.
-        self._confirming = confirming if environment else confirming_environment(config, run)
-        self._writer: EpisodeWriter = replay.writer(run.name, telemetry.process, batch=config.replay.write_batch)
+        reference = confirming_environment(config, run) if together else confirming
+        self._stage = Stage(run, environment or evaluation_environment(config, run), seeds, together=together)
+        self._confirming = Stage(run, reference, min(fewer, seeds), together=together) if reference else None
+        self._writers: list[EpisodeWriter] = []
         self.contract = contract_of(run, config)
 
     @property
     def physics(self) -> str:
-        return self._environment.physics.name
+        return self._stage.physics
 
     @property
     def reference(self) -> str:
         """Name of the physics whose scores decide what is best."""
-        return self._confirming.physics.name if self._confirming else self.physics
+        return self._confirming.physics if self._confirming else self.physics
 
     def baselines(self, seeds: Sequence[int]) -> dict[str, dict[str, object]]:
         """Random (simulated), standing and blind walking (ideal) on these seeds; noted with the run, made once.
@@ -88,13 +94,12 @@ class Scorer:
         known = known_baselines(self._replay, self._run.name, self.physics, seeds)
         if known is not None:
             return known
-        generator = np.random.default_rng(0)
-        policy = RandomPolicy(self.contract, generator)
-        random = self._play(self._environment, policy, seeds, "random", UniformActions(generator))
+        policy, environment = RandomPolicy(self.contract, np.random.default_rng(0)), self._stage.environment
+        random = self._play(self._stage, policy, seeds, "random", at_random)
         found = {
             "random": random.facts(),
-            "standing": standing(self._environment, seeds).facts(),
-            "blind_walking": blind_walking(self._environment, seeds).facts(),
+            "standing": standing(environment, seeds).facts(),
+            "blind_walking": blind_walking(environment, seeds).facts(),
         }
         self._replay.event(self._run.name, self._telemetry.process, BASELINES, physics=self.physics, **found)
         return found
@@ -109,7 +114,7 @@ class Scorer:
         policy.check(self.contract)
         started_s = time.monotonic()
         name = f"policy {policy.version}"
-        found = self._play(self._environment, policy, seeds, name, NoExploration())
+        found = self._play(self._stage, policy, seeds, name, quietly)
         evaluation = self._confirm(Evaluation(found, self.physics, self.reference), policy, seeds)
         facts = evaluation.facts() | {"version": policy.version, "task": self._run.task}
         facts["seconds"] = time.monotonic() - started_s
@@ -125,7 +130,7 @@ class Scorer:
             return evaluation
         fewer = seeds[: self._config.evaluation.confirm_episodes]
         log.info("policy %d beats the best so far and is played on %s", policy.version, self.reference)
-        found = self._play(self._confirming, policy, fewer, f"policy {policy.version}", NoExploration())
+        found = self._play(self._confirming, policy, fewer, f"policy {policy.version}", quietly)
         counting = None if best is None else deciding(best)
         return replace(evaluation, confirmation=found, best_before=None if counting is None else counting["mean"])
 
@@ -171,20 +176,24 @@ class Scorer:
 
     def close(self) -> None:
         """Frees the simulators."""
-        self._environment.close()
+        self._stage.close()
         if self._confirming:
             self._confirming.close()
 
+    def _writer(self, body: int) -> EpisodeWriter:
+        """The log's for that body; the first one's has the process's own name."""
+        name, batch = self._telemetry.process, self._config.replay.write_batch
+        while len(self._writers) <= body:
+            number = len(self._writers)
+            self._writers.append(
+                self._replay.writer(self._run.name, f"{name}/{number}" if number else name, batch=batch)
+            )
+        return self._writers[body]
+
     def _play(
-        self,
-        environment: ProstheticsEnv,
-        policy: ActingPolicy,
-        seeds: Sequence[int],
-        name: str,
-        exploration: NoExploration | UniformActions,
+        self, stage: Stage, policy: ActingPolicy, seeds: Sequence[int], name: str, exploration: Explores
     ) -> Score:
-        physics = environment.physics.name
-        name = f"{name} on {engine(physics)}"
+        name = f"{name} on {engine(stage.physics)}"
 
         def progress(so_far: Score) -> None:
             self._telemetry.status(evaluating=name, episodes_done=len(so_far.returns), episodes_wanted=len(seeds))
@@ -194,9 +203,14 @@ class Scorer:
             return self._stop()
 
         progress(Score((), (), (), ()))
-        found = score(environment, policy, self._writer, seeds, physics, stop_and_beat, lambda: exploration, progress)
+        found = stage.score(policy, self._writer, seeds, stop_and_beat, exploration, progress)
         log.info("%s", describe(name, found))
         return found
+
+
+def at_random(seed: int) -> Exploration:
+    """Uniform actions, which depend on the seed alone."""
+    return UniformActions(np.random.default_rng([seed, 2]))  # 1 are the environment's frame skips
 
 
 def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Sequence[int], wait: Stop) -> None:

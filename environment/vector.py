@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from environment.actions import ActionOutOfRange, binned
+from environment.actions import binned
 from environment.config import EnvironmentConfig
 from environment.imitation.build import clock_of, reward_of, termination_of
 from environment.imitation.reference import phase_after
@@ -22,15 +22,15 @@ from environment.physics.native.settings import NativeSettings
 from environment.starts import StartSource, begin
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR
+from environment.vector_arguments import checked_actions, seeds_of
 from environment.vector_decision import Decision
 from environment.vector_episodes import Episodes
 
 Float32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
-_ROUNDING = 1e-6
 
 ONLY_WHEN_ASKED = AutoresetMode.DISABLED
-"""No environment is reset by a `step`; `reset` with a mask starts the next episodes."""
+"""No environment is reset by a `step`; `reset` with a mask starts the next episodes, and `rest` leaves some out."""
 
 
 class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
@@ -84,6 +84,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self._start_phases = np.zeros(num_envs)
         """(N,)"""
         self._running = np.zeros(num_envs, dtype=bool)
+        self._resting = np.zeros(num_envs, dtype=bool)
         self._started_how = np.empty(num_envs, object)
         """(N,) what is told of each episode's start."""
         self._begun = False
@@ -109,7 +110,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         Args:
             seed: One for each environment, or the first one's, which the others count on from.
         """
-        seeds = self._seeds(seed)
+        seeds = seeds_of(seed, self.num_envs)
         which = np.ones(self.num_envs, dtype=bool)
         if options is not None and "reset_mask" in options:
             which = np.asarray(options["reset_mask"])
@@ -128,22 +129,33 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
 
         Raises: ActionOutOfRange or ValueError for bad actions, before anything moved; RuntimeError without a reset.
         """
-        moving, resting = self._running, np.flatnonzero(~self._running)
-        if not self._begun or (len(resting) and self.autoreset_mode != AutoresetMode.NEXT_STEP):
-            raise RuntimeError(f"step of environment {resting[0]} without an episode; call reset first")
-        decision = self._decide(self._checked(actions, resting), moving)
-        if len(resting):
-            self._start(decision, resting, [None] * self.num_envs)
+        moving, over = self._running, np.flatnonzero(~(self._running | self._resting))
+        if not self._begun or (len(over) and self.autoreset_mode != AutoresetMode.NEXT_STEP):
+            raise RuntimeError(f"step of environment {over[0]} without an episode; call reset first")
+        decision = self._decide(
+            checked_actions(actions, self.action_space.shape or (), np.flatnonzero(~moving)), moving
+        )
+        if len(over):
+            self._start(decision, over, [None] * self.num_envs)
         rewards, terminated = decision.rewards[0].copy(), decision.terminated.copy()
         for later in decision.rewards[1:]:  # one after the other, as a single environment adds them
             rewards += later
         truncated = decision.out_of_time | decision.failed
-        seen, info = self._observation(decision), self._info(decision, np.ones(self.num_envs, dtype=bool))
-        over = terminated | truncated
-        self._running = ~over
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(over):
-            seen, info = self._after_the_end(decision, over, seen)
+        seen, info = self._observation(decision), self._info(decision, ~self._resting)
+        ended = terminated | truncated
+        self._running = self._running & ~ended
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(ended):
+            seen, info = self._after_the_end(decision, ended, seen)
         return seen, rewards, terminated, truncated, info
+
+    def rest(self, which: Bools) -> None:
+        """Ends the episodes in the environments of the mask (N,): `step` leaves them alone until they are reset.
+
+        Raises: RuntimeError where a `step` resets what is over.
+        """
+        if self.autoreset_mode != ONLY_WHEN_ASKED:
+            raise RuntimeError(f"environments do not rest under {self.autoreset_mode}; make them with ONLY_WHEN_ASKED")
+        self._running, self._resting = self._running & ~which, self._resting | which
 
     def close_extras(self, **kwargs: Any) -> None:
         """Frees the simulator."""
@@ -227,7 +239,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
 
     def _start(self, decision: Decision, rows: NDArray[np.intp], seeds: Sequence[int | None]) -> None:
         """Starts episodes in the environments `rows`."""
-        self._running[rows] = False
+        self._running[rows] = self._resting[rows] = False
         for environment in rows.tolist():
             self._episodes.begin(environment, seeds[environment])
         if self.starts is None:
@@ -284,33 +296,3 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         if self.starts is not None:
             info |= {"start": self._started_how.copy(), "_start": told & decision.started}
         return info
-
-    def _checked(self, actions: Float32, resting: NDArray[np.intp]) -> Float32:
-        """A copy of the actions, zero for the environments in `resting`, which need none."""
-        checked = np.array(actions, dtype=np.float32)
-        if checked.shape != self.action_space.shape:
-            raise ValueError(
-                f"actions have shape {checked.shape}, the bodies need {self.action_space.shape}; was the policy made "
-                "for another model, or for another number of environments?"
-            )
-        if len(resting):
-            checked[resting] = 0.0
-        inside = np.abs(checked) <= 1.0 + _ROUNDING  # NaN compares false, so it counts as outside
-        if np.count_nonzero(inside) < inside.size:
-            environment, muscle = (int(found) for found in np.argwhere(~inside)[0])
-            raise ActionOutOfRange(
-                f"action of environment {environment}, muscle {muscle} is {checked[environment, muscle]:g}, it must be "
-                "in [-1, 1]; is the noise clipped and the actor's output squashed?"
-            )
-        return checked
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
-        if not isinstance(seeds, Sequence | np.ndarray) or len(seeds) != self.num_envs:
-            raise ValueError(f"seed {seed!r} does not fit {self.num_envs} environments; needed one number, or as many")
-        for one in seeds:
-            if not (one is None or isinstance(one, int | np.integer)):
-                raise ValueError(f"seed {one!r} must be a whole number, or None")
-        return [None if one is None else int(one) for one in seeds]

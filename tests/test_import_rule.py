@@ -36,7 +36,13 @@ HOMES = {
     "av": ("environment/rendering/",),
     "viser": ("environment/rendering/",),
 }
-LOOPS = ("agents/actor.py", "agents/batch_actor.py", "agents/learner.py", "agents/evaluator.py")
+LOOPS = (
+    "agents/actor.py",
+    "agents/batch_actor.py",
+    "agents/learner.py",
+    "agents/evaluator.py",
+    "agents/batch_evaluator.py",
+)
 CHOICES = (
     "agents.build",
     "agents.replay.mongo",

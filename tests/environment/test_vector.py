@@ -282,3 +282,32 @@ def test_many_states_end_as_they_do_one_by_one() -> None:
     one_by_one = [ends(state, int(step)) for state, step in zip(states, steps, strict=True)]
     assert [ends.endings[code] for code in ends.batch(states, steps).tolist()] == one_by_one
     assert len({ending and ending.reason for ending in one_by_one}) == 5
+
+
+def test_environments_that_rest_take_no_steps_and_disturb_no_other() -> None:
+    config = EnvironmentConfig(frame_skip=4)
+    some, all_of_them = (ProstheticsVectorEnv(config, 3, autoreset_mode=AutoresetMode.DISABLED) for _ in range(2))
+    for env in (some, all_of_them):
+        env.reset(seed=1)
+    some.rest(np.array([True, False, False]))
+    actions = np.full((3, MUSCLES), 0.2, np.float32)
+    for env in (some, all_of_them):
+        env.step(actions)
+    (seen, rewards, _, _, infos), expected = some.step(actions), all_of_them.step(actions)
+    assert infos["timesteps"]["taken"].tolist() == [0, 4, 4]
+    assert infos["_timesteps"].tolist() == [False, True, True]
+    assert rewards[0] == 0.0
+    assert seen[1:].tobytes() == expected[0][1:].tobytes()
+    assert rewards[1:].tobytes() == expected[1][1:].tobytes()
+    first, infos = some.reset(seed=[1, None, None], options={"reset_mask": np.array([True, False, False])})
+    assert infos["timesteps"]["last_step"][0] == 0
+    assert first[1:].tobytes() == seen[1:].tobytes()
+    *_, infos = some.step(actions)
+    assert infos["timesteps"]["taken"].tolist() == [4, 4, 4]
+
+
+def test_environments_rest_only_where_nothing_else_resets_them() -> None:
+    vector = ProstheticsVectorEnv(EnvironmentConfig(), 2)
+    vector.reset(seed=1)
+    with pytest.raises(RuntimeError, match="make them with ONLY_WHEN_ASKED"):
+        vector.rest(np.ones(2, dtype=bool))
