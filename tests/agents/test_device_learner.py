@@ -289,7 +289,8 @@ def test_compiled_updates_are_those_that_are_not(replay: MemoryReplay, name: str
     collect(replay, 20)
     plain = learner(DeviceLearner, filled(replay), name)
     same = learner(DeviceLearner, filled(replay), name)
-    assert isinstance(same.algorithm, ActorCritic) and isinstance(same.mirror, Mirror)
+    assert isinstance(same.algorithm, ActorCritic)
+    assert isinstance(same.mirror, Mirror)
     compiled = DeviceLearner(same.config, same.algorithm, same.mirror, same._contract, compiled=True)
     for _ in range(4):
         plain.learn()
