@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 FINAL_BOUND = 3e-3
-"""Final weights and biases start in ±this, so first actions are near 0 and first values near 0."""
+"""Final weights and biases start in ±this unless another bound is given, so first actions and values are near 0."""
 
 Which = int | Tensor | None
 """Of stacked networks: one, some (their numbers in a tensor), or all of them (None)."""
@@ -30,6 +30,11 @@ class Affine(nn.Module):
     def forward(self, inputs: Tensor, which: Which = None) -> Tensor:
         """(B, I), or one for each of the stack (C, B, I) -> (B, O), or (C, B, O) of a stack."""
         return affine(inputs, chosen(self.weight, which), chosen(self.bias, which))
+
+
+def final_bound(wanted: float | None, inputs: int) -> float:
+    """Where the final layer starts; None is where the hidden ones do, ±1/sqrt(inputs)."""
+    return inputs**-0.5 if wanted is None else wanted
 
 
 class Norm(nn.Module):

@@ -14,22 +14,22 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from agents.layers import FINAL_BOUND, Affine, Which, affine, chosen, product
+from agents.layers import FINAL_BOUND, Affine, Which, affine, chosen, final_bound, product
 
 
 class Mlp(nn.Module):
-    """With two sizes it is one linear map. Hidden layers start uniform in ±1/sqrt(inputs), the final one in
-    ±`FINAL_BOUND`.
+    """With two sizes it is one linear map. Hidden layers start uniform in ±1/sqrt(inputs), the final one as
+    `layers.final_bound` says.
     """
 
     in_bfloat16 = False
     """Whether hidden layers compute in it."""
 
-    def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
+    def __init__(self, sizes: Sequence[int], generator: torch.Generator, final: float | None = FINAL_BOUND) -> None:
         super().__init__()
         *hidden, last = itertools.pairwise(sizes)
         self.hidden = nn.ModuleList(Affine(*pair, bound=pair[0] ** -0.5, generator=generator) for pair in hidden)
-        self.final = Affine(*last, bound=FINAL_BOUND, generator=generator)
+        self.final = Affine(*last, bound=final_bound(final, last[0]), generator=generator)
 
     def forward(self, *inputs: Tensor, which: Which = None) -> Tensor:
         """Inputs (B, I) each, side by side -> (B, K), or (C, B, K) of a stack."""

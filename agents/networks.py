@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.layers import Which, stacked
+from agents.layers import FINAL_BOUND, Which, stacked
 from agents.mlp import Mlp
 from agents.residual_mlp import ResidualMlp
 
@@ -30,13 +30,17 @@ class Actor(nn.Module):
         hidden: Sequence[int] = DEFAULT_HIDDEN,
         *,
         network: str = "mlp",
+        final: float | None = FINAL_BOUND,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Raises: ValueError for a network of no known name, or hidden sizes that it can not have."""
+        """`final`: where the final layer starts, see `layers.final_bound`.
+
+        Raises: ValueError for a network of no known name, or hidden sizes that it can not have.
+        """
         super().__init__()
         self.observation_size, self.action_size, self.hidden = observation_size, action_size, tuple(hidden)
         self.network = network
-        self.body = _network(network, (observation_size, *hidden, action_size), generator or torch.Generator())
+        self.body = _network(network, (observation_size, *hidden, action_size), generator or torch.Generator(), final)
 
     def forward(self, observation: Tensor) -> Tensor:
         return torch.tanh(self.drive(observation))
@@ -63,6 +67,7 @@ class Critics(nn.Module):
         count: int = 1,
         outputs: int = 1,
         network: str = "mlp",
+        final: float | None = FINAL_BOUND,
         generator: torch.Generator | None = None,
     ) -> None:
         """Raises: ValueError as `Actor`."""
@@ -70,7 +75,7 @@ class Critics(nn.Module):
         generator = generator or torch.Generator()
         sizes = (observation_size + action_size, *hidden, outputs)
         self.count = count
-        self.body = stacked([_network(network, sizes, generator) for _ in range(count)])
+        self.body = stacked([_network(network, sizes, generator, final) for _ in range(count)])
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         return self._outputs(observation, action, None)
@@ -127,7 +132,9 @@ def _values(module: nn.Module) -> dict[str, Tensor]:
     return {f"bodies.{i}.{names[name]}": value[i] for i in range(module.count) for name, value in state.items()}
 
 
-def _network(name: str, sizes: Sequence[int], generator: torch.Generator) -> Mlp | ResidualMlp:
+def _network(
+    name: str, sizes: Sequence[int], generator: torch.Generator, final: float | None
+) -> Mlp | ResidualMlp:
     if name not in NETWORKS:
         raise ValueError(f"the network is {name!r}, needed one of {', '.join(NETWORKS)}; stored by newer code?")
-    return NETWORKS[name](sizes, generator)
+    return NETWORKS[name](sizes, generator, final)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from agents.layers import FINAL_BOUND, Affine, Norm, Which
+from agents.layers import FINAL_BOUND, Affine, Norm, Which, final_bound
 
 
 class ResidualBlock(nn.Module):
@@ -33,7 +33,7 @@ class ResidualMlp(nn.Module):
     in_bfloat16 = False
     """Whether hidden layers compute in it."""
 
-    def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
+    def __init__(self, sizes: Sequence[int], generator: torch.Generator, final: float | None = FINAL_BOUND) -> None:
         super().__init__()
         inputs, *widths, outputs = sizes
         if len(set(widths)) != 1:
@@ -45,7 +45,7 @@ class ResidualMlp(nn.Module):
         self.embedding = Affine(inputs, width, bound=inputs**-0.5, generator=generator)
         self.blocks = nn.ModuleList(ResidualBlock(width, generator) for _ in widths)
         self.norm = Norm(width)
-        self.final = Affine(width, outputs, bound=FINAL_BOUND, generator=generator)
+        self.final = Affine(width, outputs, bound=final_bound(final, width), generator=generator)
 
     def forward(self, *inputs: Tensor, which: Which = None) -> Tensor:
         """Inputs (B, I) each, side by side -> (B, K), or (C, B, K) of a stack.

@@ -95,7 +95,14 @@ class ActorCritic:
         self.finite = torch.ones((), device=self.device)
         """1 while every loss was a finite number, since it was last set to 1; on the device."""
         self._head = head or ValueHead()
-        actor = Actor(observation_size, action_size, config.hidden, network=network, generator=start)
+        actor = Actor(
+            observation_size,
+            action_size,
+            config.hidden,
+            network=network,
+            final=config.final_bound,
+            generator=start,
+        )
         ensemble = Critics(
             observation_size,
             action_size,
@@ -103,6 +110,7 @@ class ActorCritic:
             count=critics,
             outputs=self._head.outputs,
             network=network,
+            final=config.final_bound,
             generator=start,
         )
         self.generator = start if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(seed)

@@ -13,6 +13,7 @@ from agents.checkpoints.contract import Blob
 from agents.ddpg.precision import PRECISIONS, Precision
 from agents.ddpg.schedule import Schedule
 from agents.experience import Batch
+from agents.layers import FINAL_BOUND
 from agents.networks import DEFAULT_HIDDEN, Actor
 
 
@@ -68,6 +69,9 @@ class AlgorithmConfig:
 
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
     """Widths of the hidden layers of actor and critics; empty: linear networks."""
+    final_bound: float | None = FINAL_BOUND
+    """Final layers start uniform in ± this, as DDPG's do (arXiv 1509.02971, section 7): first actions and values are
+    near 0. None: in ±1/sqrt(inputs), as hidden layers do, and as the code of TD3's authors has it."""
     actor_lr: float = 1e-4
     critic_lr: float = 1e-3
     lr_schedule: Schedule = field(default_factory=Schedule)
@@ -91,6 +95,8 @@ class AlgorithmConfig:
         object.__setattr__(self, "hidden", tuple(self.hidden))
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden is {self.hidden}, needed positive widths")
+        if self.final_bound is not None and not 0 < self.final_bound < math.inf:
+            raise ValueError(f"final_bound is {self.final_bound}, needed a positive number such as 0.003, or None")
         for name in ("actor_lr", "critic_lr"):
             value = getattr(self, name)
             if not 0 < value < 1:

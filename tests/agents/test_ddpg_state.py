@@ -121,6 +121,7 @@ def test_update_accepts_read_only_columns() -> None:
         ("td3", {"gradient_clip": 0.0}, "gradient_clip is 0.0"),
         ("td3", {"action_penalty": -0.1}, "action_penalty is -0.1"),
         ("td3", {"policy_delay": 0}, "policy_delay is 0"),
+        ("td3", {"final_bound": 0.0}, "final_bound is 0.0"),
         ("td3", {"target_noise": -0.1}, "target_noise is -0.1"),
         ("d4pg", {"v_min": 3.0, "v_max": 3.0}, "v_min is 3.0, v_max 3.0, needed two finite numbers"),
         ("d4pg", {"v_max": math.inf}, "v_max inf"),

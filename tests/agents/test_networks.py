@@ -32,9 +32,10 @@ def test_first_actions_and_values_are_near_zero() -> None:
     assert 0 < critics(observation, action).abs().max() < 0.05
 
 
-def test_initial_weights_fill_the_stated_bounds() -> None:
-    actor = Actor(100, 19, generator=generator())
-    bounds = [100**-0.5, 400**-0.5, FINAL_BOUND]
+@pytest.mark.parametrize(("final", "bound"), [(FINAL_BOUND, 3e-3), (None, 300**-0.5), (0.1, 0.1)])
+def test_initial_weights_fill_the_stated_bounds(final: float | None, bound: float) -> None:
+    actor = Actor(100, 19, final=final, generator=generator())
+    bounds = [100**-0.5, 400**-0.5, bound]
     assert isinstance(actor.body, Mlp)
     layers = [*actor.body.hidden, actor.body.final]
 

@@ -29,7 +29,7 @@ class Form:
     reward_scale: float
 
 
-PAPER = Form(settings={"action_penalty": 0.0}, normalise=False, reward_scale=1.0)
+PAPER = Form(settings={"action_penalty": 0.0, "final_bound": None}, normalise=False, reward_scale=1.0)
 AS_RUNS = Form(normalise=True, reward_scale=0.1)
 """The defaults of `agents.config` and `agents.ddpg`, the actor's penalty among them."""
 
