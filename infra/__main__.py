@@ -29,6 +29,7 @@ from agents.new_run import NewRun, add_options
 from agents.plain import ConfigError
 from agents.replay.contract import ReplayUnavailable
 from agents.stopping import stop_on_signals
+from infra.bench.choice import BENCHES
 from infra.preflight import Unfit, check_machine
 from infra.services.control import ServiceFailed, down, ensure_up, keep_up, service_status, services_for_a_run
 from infra.settings import Settings, SettingsError
@@ -153,7 +154,7 @@ def bench(options: argparse.Namespace) -> None:
         raise ValueError(f"--plot draws learning curves, and {options.bench} has none; `bench curves` has")
     if options.plot:
         plot.check_path(options.plot)
-    result = _BENCHES[options.bench](options.quick)
+    result = BENCHES[options.bench](options.quick)
     print(report.table(result))
     if options.json:
         report.save(result, options.json)
@@ -217,77 +218,6 @@ def _runs() -> dict[str, Any]:
     return found
 
 
-def _simulator(quick: bool) -> dict[str, Any]:
-    from infra.bench.simulator import simulator
-
-    return simulator(quick)
-
-
-def _fidelity(quick: bool) -> dict[str, Any]:
-    from infra.bench.fidelity.report import fidelity
-
-    return fidelity(quick, _references())
-
-
-def _reference_episodes(quick: bool) -> dict[str, Any]:
-    from infra.bench.fidelity.report import compute_references
-
-    logging.getLogger("infra.bench").setLevel(logging.INFO)  # each of them takes seconds
-    return compute_references(quick, _references())
-
-
-def _replay(quick: bool) -> dict[str, Any]:
-    from infra.bench.replay.report import replay
-
-    Settings.load()
-    return replay(quick)
-
-
-def _replay_growth(quick: bool) -> dict[str, Any]:
-    from infra.bench.replay.growth import replay_growth
-
-    Settings.load()
-    return replay_growth(quick)
-
-
-def _learner(quick: bool) -> dict[str, Any]:
-    from infra.bench.learner.report import learner
-
-    return learner(quick)
-
-
-def _worker(quick: bool) -> dict[str, Any]:
-    from infra.bench.worker.report import worker
-
-    Settings.load()
-    logging.getLogger("infra.bench").setLevel(logging.INFO)  # each turn takes a quarter of a minute
-    return worker(quick)
-
-
-def _curves(quick: bool) -> dict[str, Any]:
-    from infra.bench.curves.report import curves
-
-    logging.getLogger("infra.bench").setLevel(logging.INFO)  # each run takes a minute
-    return curves(quick)
-
-
-def _references() -> Path:
-    return Settings.load().folder / "fidelity"
-
-
-_BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
-    "simulator": _simulator,
-    "fidelity": _fidelity,
-    "references": _reference_episodes,
-    "replay": _replay,
-    "replay-growth": _replay_growth,
-    "learner": _learner,
-    "worker": _worker,
-    "curves": _curves,
-}
-"""Imported when asked for: they load simulators."""
-
-
 def _print_services(services: dict[str, dict[str, Any]]) -> None:
     for name, service in services.items():
         state = "up" if service["up"] else "down"
@@ -314,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     command("status", status).add_argument("--json", action="store_true", help="as JSON")
     command("compass", compass)
     measure = command("bench", bench)
-    measure.add_argument("bench", choices=list(_BENCHES), help="what to measure; `fidelity` compares with `references`")
+    measure.add_argument("bench", choices=list(BENCHES), help="what to measure; `fidelity` compares with `references`")
     measure.add_argument("--quick", action="store_true", help="less of it, in a minute or two")
     measure.add_argument("--json", type=Path, metavar="FILE", help="save the result here")
     measure.add_argument("--plot", type=Path, metavar="FILE", help="of `curves`: save a picture of them here")

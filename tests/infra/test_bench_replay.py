@@ -294,7 +294,7 @@ def test_a_figure_below_its_floor_is_marked_and_the_command_succeeds(
 
     slow = row("slow", 1.0, "things/s", peer=("theirs", 4.0), bar=Bar(2.0, 3.0))
     result = {"bench": "replay", "about": "", "machine": machine("numpy"), "rows": [slow]}
-    monkeypatch.setitem(cli._BENCHES, "replay", lambda quick: result)
+    monkeypatch.setitem(cli.BENCHES, "replay", lambda quick: result)
     cli.bench(cli._parser().parse_args(["bench", "replay"]))
     assert "NOT THE FLOOR" in capsys.readouterr().out
     assert slow["ratio"] == 0.25
