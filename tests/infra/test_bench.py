@@ -116,12 +116,13 @@ def test_a_benchmark_with_a_bound_exceeded_ends_with_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from infra import __main__ as cli
+    from infra.bench.choice import BENCHES
 
     good, bad = a_result(), a_result()
     good["rows"][0]["within"], bad["rows"][0]["within"] = True, False
-    monkeypatch.setitem(cli.BENCHES, "fidelity", lambda quick: good)
+    monkeypatch.setitem(BENCHES, "fidelity", lambda quick: good)
     cli.bench(cli._parser().parse_args(["bench", "fidelity"]))
-    monkeypatch.setitem(cli.BENCHES, "fidelity", lambda quick: bad)
+    monkeypatch.setitem(BENCHES, "fidelity", lambda quick: bad)
     with pytest.raises(SystemExit, match="1"):
         cli.bench(cli._parser().parse_args(["bench", "fidelity"]))
     assert "demo" in capsys.readouterr().out

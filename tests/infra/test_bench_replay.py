@@ -291,10 +291,11 @@ def test_a_figure_below_its_floor_is_marked_and_the_command_succeeds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from infra import __main__ as cli
+    from infra.bench.choice import BENCHES
 
     slow = row("slow", 1.0, "things/s", peer=("theirs", 4.0), bar=Bar(2.0, 3.0))
     result = {"bench": "replay", "about": "", "machine": machine("numpy"), "rows": [slow]}
-    monkeypatch.setitem(cli.BENCHES, "replay", lambda quick: result)
+    monkeypatch.setitem(BENCHES, "replay", lambda quick: result)
     cli.bench(cli._parser().parse_args(["bench", "replay"]))
     assert "NOT THE FLOOR" in capsys.readouterr().out
     assert slow["ratio"] == 0.25
