@@ -8,6 +8,8 @@
     export-policy  write a published policy as safetensors, as ONNX, or for numpy alone
     find-lr    which learning rates the stored timesteps bear
     resimulate play stored episodes on the reference physics and tell how far they come apart
+    demonstrate  motions, or a policy's episodes, as a run for others to learn from
+    clone      a run's first version: an actor that does what is demonstrated
     watch      show a walk, as a video or in the browser
     replay     what is stored: summary, episodes, export, import, prune, verify, spool
 
@@ -33,6 +35,7 @@ from agents.commands.session import Command
 from agents.commands.stored import add_stored
 from agents.connections import ConnectionsMissing
 from agents.evaluator import Stopped
+from agents.imitation.command import add_imitation
 from agents.lease import LeaseLost, RunIsTaken
 from agents.plain import ConfigError
 from agents.policy import PolicyMismatch
@@ -94,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add_processes(commands)
     add_published(commands)
     add_stored(commands)
+    add_imitation(commands)
     add_watch(commands)
     add_replay(commands)
     return parser

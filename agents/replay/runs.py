@@ -15,7 +15,7 @@ ABORTED = "aborted"
 UNSPLIT = "unsplit"
 """The only term in `Episode.reward_terms` of an aborted episode: nobody was left to split its return."""
 
-Purpose = Literal["explore", "train", "evaluate"]
+Purpose = Literal["explore", "train", "demonstrate", "evaluate"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,8 @@ def stored(replay: Replay, id: int) -> Motion:
         )
     steps = replay.timesteps(episode)
     start = episode.start
-    who = "random actions" if start.policy_version == 0 else f"version {start.policy_version}"
+    shown = "a motion" if start.purpose == "demonstrate" else "random actions"
+    who = shown if start.policy_version == 0 else f"version {start.policy_version}"
     title = f"run {run.name}, episode {id}: {who}, {start.purpose}, seed {start.seed}"
     return _motion(title, found, layout_of(run), steps.state, steps.reward, episode.ended)
 
