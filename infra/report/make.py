@@ -20,6 +20,7 @@ from agents.gait.plot import plot as plot_card
 from agents.official.seeds import GRADER_SEEDS, held_out
 from agents.official.verdict import verdict
 from agents.policy import Policy
+from agents.replay.backlog import is_experience
 from agents.replay.contract import Replay
 from environment.tasks import task
 from infra.report import plot
@@ -141,10 +142,13 @@ def _score(config: Any, policy: Policy, options: ReportOptions, stop: Callable[[
 
 
 def _totals(replay: Replay, run: str) -> dict[str, int]:
-    counts, published = replay.counts(run), [event["details"] for event in replay.events(run, "published")]
+    """Episodes and their control steps, those to learn from and those to score apart."""
+    episodes, published = replay.episodes_after(run, {}), [one["details"] for one in replay.events(run, "published")]
+    lengths = [episode.length for episode in episodes if is_experience(episode)]
     return {
-        "timesteps": counts.timesteps,
-        "episodes": counts.episodes,
+        "timesteps": sum(lengths),
+        "episodes": len(lengths),
+        "scored_timesteps": sum(episode.length for episode in episodes) - sum(lengths),
         "updates": max((int(facts["updates"]) for facts in published), default=0),
         "versions": len(published),
     }

@@ -44,7 +44,7 @@ class Findings:
     origin: Origin
     timeline: Timeline
     totals: Mapping[str, int]
-    """`timesteps`, `episodes`, `updates` and `versions` of the run."""
+    """`timesteps` and `episodes` to learn from, `scored_timesteps`, `updates` and `versions` of the run."""
     curve: Curve | None
     version: int | None
     """The one that is shown: the best, or None while there is none."""
@@ -130,7 +130,11 @@ def _origin(findings: Findings) -> list[str]:
         ["seeds of the choice", f"{len(seeds)}: {', '.join(map(str, seeds[:3]))}{' …' if len(seeds) > 3 else ''}"],
         ["wall-clock", _wall(timeline, origin)],
         ["core-hours", _core_hours(timeline)],
-        ["collected", f"{totals['timesteps']:,} timesteps, {totals['episodes']:,} episodes"],
+        [
+            "collected",
+            f"{totals['timesteps']:,} timesteps in {totals['episodes']:,} episodes, and {totals['scored_timesteps']:,} "
+            "timesteps to score versions",
+        ],
         ["learned", f"{totals['updates']:,} updates, {totals['versions']:,} versions published"],
     ]
     found = ["## How it was made", _markdown(rows)]

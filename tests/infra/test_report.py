@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.baselines import Score
@@ -22,6 +23,7 @@ from agents.confirmation import Evaluation
 from agents.evaluator import BASELINES, EVALUATED, Stopped
 from agents.recipes import recipe_file
 from agents.replay.memory import MemoryReplay
+from agents.replay.runs import EpisodeStart, Purpose
 from environment.prosthetics import ProstheticsEnv
 from infra.report.curve import curve_of
 from infra.report.make import ReportOptions, folder_of, make_report
@@ -30,6 +32,7 @@ from infra.report.timeline import Timeline
 from infra.report.video import NoVideo, film
 from infra.session import STARTED, STOPPED, USED
 from tests.bodied import body_policy
+from tests.contracts.replay_samples import later_step, reset_step
 
 RUN = "report"
 NOON = 1_795_000_000.0
@@ -54,6 +57,16 @@ def scored(replay: MemoryReplay, version: int, returns: tuple[float, ...], confi
     note(replay, 60 * version + 20, EVALUATED, version=version, **Evaluation(score, "fast", "tight", again).facts())
 
 
+def played(replay: MemoryReplay, steps: int, purpose: Purpose) -> None:
+    """An episode that was stopped after so many steps."""
+    run, writer, random = replay.run(RUN), replay.writer(RUN, purpose), np.random.default_rng(0)
+    size = {"state_size": len(run.state_names), "action_size": len(run.action_names)}
+    writer.begin(EpisodeStart(seed=1, policy_version=1, purpose=purpose), reset_step(random, **size))
+    for step in range(1, steps + 1):
+        writer.add(later_step(random, step, **size))
+    writer.abort()
+
+
 @pytest.fixture
 def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryReplay:
     """A run of the real body with three scored versions, the second of which is the best."""
@@ -69,6 +82,8 @@ def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryReplay:
         name: Score(SEEDS, (8000.0,) * 2, (9, 9), (False, False)).facts() for name in ("standing", "blind_walking")
     }
     note(log, 5, BASELINES, physics="fast", **facts, **ideal)
+    played(log, 25, "train")
+    played(log, 40, "evaluate")
     scored(log, 1, (1000.0, 1100.0), confirmed=900.0)
     scored(log, 2, (9000.0, 4000.0), confirmed=6000.0)
     scored(log, 3, (3000.0, 2000.0))
@@ -116,7 +131,13 @@ def test_a_report_has_scores_curves_a_gait_card_and_a_page_whose_links_lead_some
     assert scores["seeds"] == [1001, 1002]
     whole = json.loads((folder / "report.json").read_text())
     assert (whole["version"], whole["wall_s"], whole["processor_s"]) == (2, 240.0, 360.0)
-    assert whole["totals"] == {"timesteps": 0, "episodes": 0, "updates": 30, "versions": 3}
+    assert whole["totals"] == {
+        "timesteps": 25,
+        "episodes": 1,
+        "scored_timesteps": 40,
+        "updates": 30,
+        "versions": 3,
+    }
     assert [path.name for path in folder.parent.iterdir()] == ["report"], "nothing half-made is left"
 
 
