@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from environment.pose import PelvisTilt, PelvisYaw, into_yaw_frame
+from environment.pose import PelvisYaw, pelvis_attitude
 from environment.state import TARGET_VELOCITY, StateLayout
 
 Array = NDArray[Any]
@@ -42,21 +42,17 @@ class Features:
         bodies = layout.children("body_pos")
         passive = {_ROOT, _PASSIVE} if _PROSTHESIS in bodies else {_ROOT}
         joints = [joint for joint in layout.children("joint_pos") if joint not in passive]
-        self._angles = layout.where(*(f"joint_pos/{joint}" for joint in joints))
-        self._speeds = layout.where(*(f"joint_vel/{joint}" for joint in joints))
-        self._yaw, self._tilt = PelvisYaw(layout), PelvisTilt(layout)
-        self._turning = layout.where("body_vel_rot/pelvis")
-        self._pelvis = layout.where("body_pos/pelvis")
+        angles = layout.where(*(f"joint_pos/{joint}" for joint in joints))
+        speeds = layout.where(*(f"joint_vel/{joint}" for joint in joints))
         right = _PROSTHESIS if _PROSTHESIS in bodies else _RIGHT_FOOT
         ends = (right, _LEFT_FOOT, _TRUNK_END)
-        self._ends = [layout.where(f"body_pos/{body}") for body in ends]
-        self._center_height = layout.where("misc/mass_center_pos")[1]
-        self._center_velocity = layout.where("misc/mass_center_vel")
+        self._yaw = PelvisYaw(layout)
+        self._plan(layout, angles, speeds, ends)
         self._target = layout.where(TARGET_VELOCITY) if f"{TARGET_VELOCITY}/x" in layout.index else None
         axes = [
-            *((POSE, layout.names[i]) for i in self._angles),
+            *((POSE, layout.names[i]) for i in angles),
             *((POSE, f"pelvis {angle}") for angle in ("tilt", "list", "yaw from the heading")),
-            *((VELOCITY, layout.names[i]) for i in self._speeds),
+            *((VELOCITY, layout.names[i]) for i in speeds),
             *((VELOCITY, f"pelvis angular velocity {axis}") for axis in "xyz"),
             *((END_EFFECTOR, f"{body} {axis}") for body in ends for axis in "xyz"),
             *((CENTER_OF_MASS, name) for name in ("height", "velocity ahead", "velocity to the right")),
@@ -93,25 +89,40 @@ class Features:
         yaw: Float64 = np.asarray(self._yaw(states), np.float64)
         return yaw
 
+    def _plan(
+        self, layout: StateLayout, angles: NDArray[np.intp], speeds: NDArray[np.intp], ends: tuple[str, ...]
+    ) -> None:
+        """Which numbers of a state are worked on, in which order: vectors by axis, so that all of them turn at once."""
+        turned = [f"body_pos/{body}" for body in ends] + ["body_vel_rot/pelvis", "misc/mass_center_vel"]
+        by_axis = [layout.where(vector)[axis] for axis in (0, 2, 1) for vector in turned]
+        pelvis, center = layout.where("body_pos/pelvis"), layout.where("misc/mass_center_pos")
+        rest = [*layout.where("body_pos_rot/pelvis"), pelvis[0], pelvis[2], center[1]]
+        self._sources = np.array([*angles, *speeds, *by_axis, *rest], np.intp)
+        self._joints, self._vectors, self._ends = len(angles), len(turned), len(ends)
+
     def __call__(self, states: Array, heading_rad: Float64) -> Float64:
         """(B, F) features of states (B, S), headed for directions (B,)."""
-        states = np.asarray(states, np.float64)
-        yaw = self._yaw(states)
-        pelvis = states.take(self._pelvis, axis=1)
-        pelvis[:, 1] = 0.0
-        ends = (into_yaw_frame(states.take(end, axis=1) - pelvis, yaw) for end in self._ends)
+        # By number, not by state: the values of each lie side by side, which is faster.
+        values = np.asarray(states, np.float64).T.take(self._sources, axis=0, mode="clip")
+        joints, ends = self._joints, self._ends
+        vectors = values[2 * joints : -6].reshape(3, self._vectors, -1)
+        yaw, tilt, list_ = pelvis_attitude(values[-6:-3])
+        vectors[:2, :ends] -= values[-3:-1, None]
+        # All are seen in the pelvis's frame, but the velocity of the whole body, which is the last, along the heading.
+        turn = np.empty((self._vectors, len(yaw)))
+        turn[:], turn[-1] = yaw, heading_rad
+        cos, sin = np.cos(turn), np.sin(turn)
+        ahead, right = cos * vectors[0] - sin * vectors[1], sin * vectors[0] + cos * vectors[1]
+        found = np.empty((len(self.names), len(yaw)))
+        found[:joints], found[joints], found[joints + 1] = values[:joints], tilt, list_
         off = yaw - heading_rad
-        moving = into_yaw_frame(states.take(self._center_velocity, axis=1), heading_rad)
-        return np.concatenate(
-            (
-                states.take(self._angles, axis=1),
-                self._tilt(states),
-                (off - 2.0 * np.pi * np.rint(off / (2.0 * np.pi)))[:, None],
-                states.take(self._speeds, axis=1),
-                into_yaw_frame(states.take(self._turning, axis=1), yaw),
-                *ends,
-                states[:, self._center_height, None],
-                moving[:, (0, 2)],
-            ),
-            axis=1,
-        )
+        found[joints + 2] = off - 2.0 * np.pi * np.rint(off / (2.0 * np.pi))
+        found[joints + 3 : 2 * joints + 3] = values[joints : 2 * joints]
+        # Angular velocity first, then the end effectors.
+        moved = found[2 * joints + 3 :]
+        moved[0], moved[1], moved[2] = ahead[ends], vectors[2, ends], right[ends]
+        for axis, place in enumerate((ahead, vectors[2], right)):
+            moved[3 + axis : 3 + 3 * ends : 3] = place[:ends]
+        moved[-3], moved[-2], moved[-1] = values[-1], ahead[-1], right[-1]
+        features: Float64 = np.ascontiguousarray(found.T)
+        return features
