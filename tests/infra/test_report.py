@@ -60,7 +60,7 @@ def scored(replay: MemoryReplay, version: int, returns: tuple[float, ...], confi
 def played(replay: MemoryReplay, steps: int, purpose: Purpose) -> None:
     """An episode that was stopped after so many steps."""
     run, writer, random = replay.run(RUN), replay.writer(RUN, purpose), np.random.default_rng(0)
-    size = {"state_size": len(run.state_names), "action_size": len(run.action_names)}
+    size: dict[str, Any] = {"state_size": len(run.state_names), "action_size": len(run.action_names)}
     writer.begin(EpisodeStart(seed=1, policy_version=1, purpose=purpose), reset_step(random, **size))
     for step in range(1, steps + 1):
         writer.add(later_step(random, step, **size))
