@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from agents.curriculum_config import CurriculumConfig
 from agents.ddpg import CONFIGS
 from agents.exploration.config import ExplorationConfig
 from agents.flow_control import Limiter
@@ -267,6 +268,7 @@ class RunConfig:
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     starts: StartsConfig = field(default_factory=StartsConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     algorithm: AlgorithmChoice = field(default_factory=AlgorithmChoice)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
-import math
-import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +11,16 @@ from numpy.typing import NDArray
 
 from agents.memory import layout_of
 from agents.replay.backlog import chunks, is_experience
-from agents.replay.contract import Replay, ReplayUnavailable
+from agents.replay.contract import Replay
+from agents.replay.looks import Looks
 from agents.replay.runs import Episode, Run
 from agents.starts_config import StartsConfig
 from environment.starts import Start
 from environment.terminations import TIME_LIMIT
 from environment.timestep import CONTROL_STEP_S
 
-log = logging.getLogger(__name__)
-
 Float32 = NDArray[np.float32]
 
-_FIRST_WAIT_S = 2.0
-"""For the first look into the log; later ones are never waited for."""
 _EMPTY_S = 2.0
 """Between looks while nothing was found."""
 
@@ -45,7 +38,7 @@ class _Pool:
 
 
 class ReplayStarts:
-    """Implements `StartSource`. A thread of its own reads the log now and then, so that no rollout waits for it."""
+    """Implements `StartSource`."""
 
     def __init__(self, replay: Replay, run: Run, config: StartsConfig) -> None:
         self._replay, self._run, self._config = replay, run.name, config
@@ -59,12 +52,11 @@ class ReplayStarts:
         self._states: dict[int, Float32] = {}
         """By episode."""
         self._pool: _Pool | None = None
-        self._thread: threading.Thread | None = None
-        self._next_s = -math.inf
-        self._error: Exception | None = None
+        self._looks = Looks(self.refresh, "starts")
 
     def draw(self, generator: np.random.Generator, pose: NDArray[np.float64]) -> Start:
-        self._keep_fresh()
+        every_s = self._config.replay_refresh_s
+        self._looks.keep_fresh(min(_EMPTY_S, every_s) if self._pool is None else every_s)
         pool = self._pool
         if pool is None:
             return Start()
@@ -108,26 +100,3 @@ class ReplayStarts:
     def _steps_of(self, episode: Episode) -> int:
         """Timesteps from the reset on that can be started from."""
         return episode.length + 1 - (0 if episode.ended == TIME_LIMIT else self._margin_steps)
-
-    def _keep_fresh(self) -> None:
-        if self._error is not None:
-            raise self._error
-        if time.monotonic() < self._next_s or (self._thread is not None and self._thread.is_alive()):
-            return
-        first = self._thread is None
-        every_s = self._config.replay_refresh_s
-        self._next_s = time.monotonic() + (min(_EMPTY_S, every_s) if self._pool is None else every_s)
-        # A daemon: while the database is away it would keep a worker from stopping.
-        self._thread = threading.Thread(target=self._look, name="starts", daemon=True)
-        self._thread.start()
-        if first:
-            self._thread.join(_FIRST_WAIT_S)
-
-    def _look(self) -> None:
-        try:
-            self.refresh()
-        except (ReplayUnavailable, LookupError) as reason:
-            # The database is away, or a prune was quicker: what is at hand serves until the next look.
-            log.warning("no new states to start from: %s", reason)
-        except Exception as error:
-            self._error = error

@@ -1,10 +1,11 @@
-"""Builds what a run's workers start their episodes from."""
+"""Builds what a run's workers start their episodes from, and what they ask for in them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from agents.config import RunConfig
+from agents.curriculum import Curriculum
 from agents.memory import layout_of
 from agents.replay.contract import Replay
 from agents.replay.runs import Run
@@ -12,6 +13,7 @@ from agents.replay_starts import ReplayStarts
 from environment.motions.motion import Motion
 from environment.motions.starts import MotionStarts
 from environment.physics.models import model_path
+from environment.stages import Stages
 from environment.starts import Mixture, Pushed, StartSource
 from environment.tasks import task
 
@@ -31,6 +33,13 @@ def start_source(run: Run, config: RunConfig, replay: Replay) -> StartSource | N
         motions = MotionStarts(layout, motions_of(config), settings.motion_slow_share)
         parts.append((settings.motion_share, motions))
     return Mixture(parts) if parts else None
+
+
+def stages(run: Run, config: RunConfig, replay: Replay) -> Stages | None:
+    """How hard the targets of one process's environments are; None when they are always the task's."""
+    if not config.curriculum.stages:
+        return None
+    return Curriculum(replay, run.name, config.curriculum, noise_free_only=config.exploration.noise_free_share > 0)
 
 
 def motions_of(config: RunConfig) -> list[Motion]:

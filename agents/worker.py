@@ -16,6 +16,7 @@ from agents.batch_actor import act_together
 from agents.build import build_environment, build_environments, contract_of
 from agents.checkpoints.contract import CheckpointStore
 from agents.config import RunConfig
+from agents.curriculum import STAGE
 from agents.exploration.ladder import Ladder
 from agents.exploration.uniform import UniformActions
 from agents.lives import Lives
@@ -23,7 +24,7 @@ from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import Episode, Run
-from agents.starts import start_source
+from agents.starts import stages, start_source
 from agents.telemetry import Telemetry
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
@@ -127,7 +128,7 @@ class Rollouts:
         self._timesteps = 0
         self._untold: Episode | None = None
         self._told_s = -math.inf
-        self._starts = start_source(run, config, replay)
+        self._starts, self._stages = start_source(run, config, replay), stages(run, config, replay)
         self._collected = Collected(replay, run.name, self._rests_s)
         self._waited_for_learner_s = 0.0
         self._started_s = time.monotonic()
@@ -184,7 +185,7 @@ class Rollouts:
         environment, bodies = self._config.environment, self._config.bodies
         many = bodies > 1
         built = self._build_many(environment, self._run, bodies) if many else self._build(environment, self._run)
-        built.starts = self._starts
+        built.starts, built.stages = self._starts, self._stages
         return built
 
     def _let_the_learner_follow(self, published: PublishedPolicies, stop: Stop) -> None:
@@ -219,6 +220,7 @@ class Rollouts:
             last_length=episode.length,
             last_ended=episode.ended,
             exploration=dict(episode.start.exploration),
+            stage=episode.start.start.get(STAGE),
             step_ms=episode.step_ms_mean,
             waited_s=lives.waited_s,
             waited_for_learner_s=self._waited_for_learner_s,

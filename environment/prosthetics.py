@@ -18,6 +18,7 @@ from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
 from environment.seeds import drawn_seed
+from environment.stages import Stages
 from environment.starts import StartSource, begin
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Ending
@@ -38,7 +39,8 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
     - `reward_terms`: the reward split by named term;
     - `ended`: None, or why the episode is over (`fall`, `time_limit`, `abort: …`, `simulator_error: …`);
     - `seed`: of the episode; `reset(seed=info["seed"])` starts the same one again;
-    - `start`, after a reset with `starts`: how the episode starts, see `environment.starts.Start.facts`.
+    - `start`, after a reset with `starts` or `stages`: how the episode starts, see `environment.starts.Start.facts`,
+      and the number of its `stage`.
 
     A failing simulator ends the episode as truncated; the step it failed in leaves no `TimeStep`.
     """
@@ -55,6 +57,8 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self.config = config or EnvironmentConfig()
         self.starts = starts
         """Where episodes start; None is the default pose, always."""
+        self.stages: Stages | None = None
+        """How hard their targets are; None is the task's own, always."""
         self.task = task(self.config.task)
         self.physics = physics or build_physics(self.config)
         self.layout = self.physics.layout.with_target()
@@ -98,6 +102,10 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         episode_seed = drawn_seed(self.np_random) if seed is None else seed
         # For the task's whole length, so that a shorter `max_steps` meets the same targets.
         self._targets = self.task.schedule(episode_seed, self.task.time_limit_steps)
+        how: dict[str, Any] = {}
+        if self.stages is not None:
+            how["stage"], stage = self.stages.now()
+            self._targets = stage(self._targets)
         self._target_age_s = targets.age_s(self._targets)
         self._skips = np.random.default_rng([episode_seed, 1])
         self._seed = episode_seed
@@ -107,9 +115,12 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         if self.starts is None:
             state = self.physics.reset()
         else:
-            state, info["start"] = begin(
+            state, facts = begin(
                 self.starts, episode_seed, reset=self.physics.reset, start_at=self.physics.start_at, over=self._is_over
             )
+            how |= facts
+        if self.starts is not None or self.stages is not None:
+            info["start"] = how
         self._state = self._with_target(state)
         if self.clock is not None:
             self._start_phase = self.clock.start_phase(self._state.astype(np.float32))

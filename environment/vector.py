@@ -19,6 +19,7 @@ from environment.imitation.reference import phase_after
 from environment.observations import observation
 from environment.physics.models import model_path
 from environment.physics.native.settings import NativeSettings
+from environment.stages import Stages
 from environment.starts import StartSource, begin
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR
@@ -61,6 +62,8 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self.config = config or EnvironmentConfig()
         self.starts = starts
         """Where episodes start; None is the default pose, always."""
+        self.stages: Stages | None = None
+        """How hard their targets are; None is the task's own, always."""
         settings = self.config.physics_settings
         if not isinstance(settings, NativeSettings):
             raise ValueError(
@@ -241,7 +244,9 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         """Starts episodes in the environments `rows`."""
         self._running[rows] = self._resting[rows] = False
         for environment in rows.tolist():
-            self._episodes.begin(environment, seeds[environment])
+            number, stage = (None, None) if self.stages is None else self.stages.now()
+            self._episodes.begin(environment, seeds[environment], stage)
+            self._started_how[environment] = {} if number is None else {"stage": number}
         if self.starts is None:
             self.physics.reset(rows)
         else:
@@ -257,13 +262,14 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
     def _begin(self, starts: StartSource, environment: int) -> None:
         """Puts one body where its episode starts."""
         target = self._episodes.targets_m_per_s()[environment]
-        _, self._started_how[environment] = begin(
+        _, facts = begin(
             starts,
             int(self._episodes.seeds[environment]),
             reset=lambda: self.physics.reset([environment])[environment].copy(),
             start_at=partial(self.physics.start_at, environment),
             over=lambda state: self._is_over(np.append(state, target)),
         )
+        self._started_how[environment] |= facts
 
     def _is_over(self, state: NDArray[np.float64]) -> bool:
         phase = None if self.clock is None else np.asarray(self.clock.start_phase(state.astype(np.float32)))
@@ -293,6 +299,6 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
 
     def _info(self, decision: Decision, told: Bools) -> dict[str, Any]:
         info = decision.info(told) | {"seed": self._episodes.seeds.copy(), "_seed": told}
-        if self.starts is not None:
+        if self.starts is not None or self.stages is not None:
             info |= {"start": self._started_how.copy(), "_start": told & decision.started}
         return info

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from environment import targets
 from environment.actions import FrameSkip, FrameSkipSpec
 from environment.seeds import drawn_seed
+from environment.stages import Stage
 from environment.tasks import Task
 
 
@@ -31,13 +32,18 @@ class Episodes:
         self.seeds = np.zeros(number, np.int64)
         """(N,) of the episodes."""
 
-    def begin(self, environment: int, seed: int | None) -> None:
-        """Starts an episode; without a seed, one drawn from the generator that the last given seed began."""
+    def begin(self, environment: int, seed: int | None, stage: Stage | None = None) -> None:
+        """Starts an episode; without a seed, one drawn from the generator that the last given seed began.
+
+        Args:
+            stage: How hard its targets are; None is the task's own.
+        """
         generator = self._seeding[environment]
         if seed is not None or generator is None:
             self._seeding[environment] = generator = seeding.np_random(seed)[0]
         episode_seed = drawn_seed(generator) if seed is None else seed
-        self._targets[environment] = self._schedule(episode_seed, self._length)
+        asked = self._schedule(episode_seed, self._length)
+        self._targets[environment] = asked if stage is None else stage(asked)
         self._ages_s[environment] = targets.age_s(self._targets[environment])
         if not isinstance(self._always, int):
             self._skips[environment : environment + 1] = [np.random.default_rng([episode_seed, 1])]

@@ -165,19 +165,19 @@ def test_a_log_that_is_away_holds_no_rollout_up(
         back.wait(30.0)
         raise ReplayUnavailable("gone")
 
-    monkeypatch.setattr("agents.replay_starts._FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr("agents.replay.looks._FIRST_WAIT_S", 0.05)
     monkeypatch.setattr(MemoryReplay, "episodes_after", away)
     source = ReplayStarts(replay, run, StartsConfig())
     assert source.draw(np.random.default_rng(0), POSE).state is None
     back.set()
-    assert source._thread is not None
-    source._thread.join(5.0)
-    assert "no new states to start from: gone" in caplog.text
+    assert source._looks._thread is not None
+    source._looks._thread.join(5.0)
+    assert "nothing new of starts: gone" in caplog.text
     monkeypatch.undo()
     store(replay.writer(RUN, "w"), 1, 1.0)
-    source._next_s = 0.0
+    source._looks._next_s = 0.0
     source.draw(np.random.default_rng(0), POSE)
-    source._thread.join(5.0)
+    source._looks._thread.join(5.0)
     assert places(source, 3).shape == (3,)
 
 

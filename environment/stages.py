@@ -1,0 +1,34 @@
+"""Easier targets than the task's, for a learner that cannot walk yet: other speeds, smaller changes, or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from environment.targets import START_SPEED_M_PER_S, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How hard targets are. The defaults change nothing of the challenge's round 2."""
+
+    speed_m_per_s: float = START_SPEED_M_PER_S
+    """Asked for at first, straight ahead."""
+    changes: float = 1.0
+    """How much of every change of the task's targets is asked for: 0 is none."""
+
+    def __call__(self, targets: Targets) -> Targets:
+        """The task's (T+1, 3) targets at this stage: they change at the same steps."""
+        if self == Stage():
+            return targets
+        eased: Targets = np.array([self.speed_m_per_s, 0.0, 0.0]) + self.changes * (targets - targets[0])
+        return eased
+
+
+class Stages(Protocol):
+    """Which stage episodes begin at. One may serve many environments."""
+
+    def now(self) -> tuple[int, Stage]:
+        """Its number, for the episode's document, and what it asks for."""
