@@ -15,8 +15,10 @@ from agents.config import RunConfig, check_run_name, data_dir
 from agents.connections import Connections
 from agents.stopping import StopFlag
 from agents.telemetry import Telemetry
+from environment.config import EnvironmentConfig
 
 if TYPE_CHECKING:
+    from agents.imitation.inverse import InverseDynamics
     from agents.imitation.regression import Fitted, Point
     from agents.replay.contract import Replay
     from agents.replay.runs import Episode, Run
@@ -81,7 +83,11 @@ def add_imitation(commands: Any) -> None:
     what.add_argument("--policy", metavar="FILE", help="episodes that a policy's file plays, without noise")
     what.add_argument("--motion", nargs="+", metavar="FILE", help="states of motion files, with inferred actions")
     added.add_argument(
-        "--from", dest="learn_from", metavar="STORED", help="run whose timesteps tell which actions lead where"
+        "--from",
+        dest="learn_from",
+        metavar="STORED",
+        help="run with the settings to show a motion in, and whose timesteps tell which actions lead where; needed for "
+        "files without activations (default: from the activations, as prosthetics-round2)",
     )
     added.add_argument("--episodes", type=int, metavar="N", help=f"of the policy (default: {EPISODES})")
     added.set_defaults(wrong=_misplaced)
@@ -104,8 +110,8 @@ def _added(commands: Any, function: Callable[[argparse.Namespace, StopFlag], Non
 
 
 def _misplaced(options: argparse.Namespace) -> str | None:
-    if (options.motion is None) != (options.learn_from is None):
-        return "--motion needs --from STORED, a run to learn actions from, and --policy has actions of its own"
+    if options.motion is None and options.learn_from is not None:
+        return "--from is of a motion's actions; a policy has its own"
     if options.motion is not None and options.episodes is not None:
         return "--episodes is of a policy; a motion is shown once for every row that it can decide at"
     return None
@@ -134,23 +140,55 @@ def _of_a_policy(
 
 def _of_motions(options: argparse.Namespace, replay: Replay, telemetry: Telemetry, stop: StopFlag) -> Iterator[Episode]:
     from agents.build import create_run
-    from agents.imitation.demonstrations import muscles_of, show_motion
-    from agents.imitation.inverse import InverseDynamics, led
-    from agents.imitation.regression import FitConfig
+    from agents.imitation.demonstrations import LEARNED, SOLVED, show_motion, solved, tells_muscles
     from agents.memory import layout_of
     from environment.imitation.build import reward_of
     from environment.motions.read import read_motion
+    from environment.osim_file import read_model
     from environment.physics.models import model_path
     from environment.tasks import task
 
-    stored = replay.run(options.learn_from)
-    environment = replace(RunConfig.of(stored.config).environment.scored(), motion=None)
-    motions = [read_motion(Path(file), model_path(task(environment.task).model)) for file in options.motion]
-    muscles = all(muscles_of(motion) for motion in motions)
+    stored = None if options.learn_from is None else replay.run(options.learn_from)
+    environment = EnvironmentConfig() if stored is None else RunConfig.of(stored.config).environment.scored()
+    environment = replace(environment, motion=None)
+    file = model_path(task(environment.task).model)
+    motions = [read_motion(Path(path), file) for path in options.motion]
+    muscles = all(tells_muscles(motion) for motion in motions)
+    if stored is None and not muscles:
+        raise ValueError(
+            f"{' '.join(options.motion)} tells no activations, so nothing says which excitations led along it; name a "
+            "run whose timesteps do, with --from"
+        )
     held = environment.frame_skip if isinstance(environment.frame_skip, int) else environment.frame_skip[1]
-    layout = layout_of(stored)
+    facts: dict[str, Any] = {"motions": [motion.name for motion in motions], "actions": SOLVED}
+    inverse = None
+    if stored is not None:
+        inverse, fitted = _inverse(options, replay, stored, held, telemetry, stop, muscles=muscles)
+        facts |= {"actions": LEARNED, "learned_from": stored.name, **_facts(fitted)}
+    run = create_run(options.run, RunConfig(environment=environment), replay)
+    layout = layout_of(run)
+    between, reward = inverse or solved(read_model(file), layout, held), reward_of(environment, layout)
+    with _writing(replay, run, telemetry, **facts) as writer:
+        for motion in motions:
+            yield from show_motion(motion, layout, reward, between, held, writer, facts["actions"])
+
+
+def _inverse(
+    options: argparse.Namespace,
+    replay: Replay,
+    stored: Run,
+    held: int,
+    telemetry: Telemetry,
+    stop: StopFlag,
+    *,
+    muscles: bool,
+) -> tuple[InverseDynamics, Fitted]:
+    from agents.imitation.inverse import InverseDynamics, led
+    from agents.imitation.regression import FitConfig
+    from agents.memory import layout_of
+
     inverse, fitted = InverseDynamics.learn(
-        layout,
+        layout_of(stored),
         led(replay.timesteps_of(_newest(replay, stored.name)), held),
         muscles=muscles,
         config=FitConfig(updates=options.updates, seed=options.seed),
@@ -159,11 +197,7 @@ def _of_motions(options: argparse.Namespace, replay: Replay, telemetry: Telemetr
     )
     print(f"actions between states, learned from run {stored.name}{'' if muscles else ', without muscles'}:")
     print(f"  {fitted.text()}", flush=True)
-    run = create_run(options.run, RunConfig(environment=environment), replay)
-    reward, facts = reward_of(environment, layout), {"motions": [motion.name for motion in motions]}
-    with _writing(replay, run, telemetry, **facts, learned_from=stored.name, **_facts(fitted)) as writer:
-        for motion in motions:
-            yield from show_motion(motion, layout, reward, inverse, held, writer)
+    return inverse, fitted
 
 
 def _newest(replay: Replay, run: str) -> list[Episode]:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from agents.actor import EpisodePlan, play
 from agents.exploration.none import NoExploration
-from agents.imitation.inverse import InverseDynamics
 from agents.policy import ActingPolicy
 from agents.replay.columns import TimestepBlock
 from agents.replay.contract import EpisodeWriter
 from agents.replay.runs import Episode, EpisodeStart
+from environment.body_model import BodyModel
+from environment.motions.excitations import ActivationDynamics
 from environment.motions.motion import Motion, MotionRefused
 from environment.prosthetics import ProstheticsEnv
 from environment.rewards import Reward
@@ -28,10 +29,24 @@ Float32 = NDArray[np.float32]
 
 KIND = "motion"
 """Of the physics, in the episode's document: `motion/NAME`. No engine made these states one after the other."""
-INFERRED = "inverse_dynamics"
+LEARNED, SOLVED = "inverse_dynamics", "activation_dynamics"
+"""How actions were found, in the episode's document."""
+Between = Callable[[Float32, Float32], Float32]
+"""States (B, S) of decisions and of the next ones -> actions (B, M) in [-1, 1]."""
 
 
-def muscles_of(motion: Motion) -> bool:
+def solved(model: BodyModel, layout: StateLayout, held: int) -> Between:
+    """Actions that lead a motion's activations where it says that they go; for motions that tell them."""
+    dynamics, places = ActivationDynamics(model.muscles), layout.activations
+
+    def between(before: Float32, after: Float32) -> Float32:
+        excitation = dynamics.excitations(before[:, places], after[:, places], held)
+        return (2.0 * excitation - 1.0).astype(np.float32)
+
+    return between
+
+
+def tells_muscles(motion: Motion) -> bool:
     """Whether a motion's file tells what its muscles do."""
     return not any(name.startswith("muscles/") for name in motion.completed)
 
@@ -60,14 +75,21 @@ def states_of(motion: Motion, layout: StateLayout) -> Float32:
 
 
 def show_motion(
-    motion: Motion, layout: StateLayout, reward: Reward, inverse: InverseDynamics, held: int, writer: EpisodeWriter
+    motion: Motion,
+    layout: StateLayout,
+    reward: Reward,
+    between: Between,
+    held: int,
+    writer: EpisodeWriter,
+    how: str = LEARNED,
 ) -> Iterator[Episode]:
     """Writes a motion as `held` episodes, of which each decides at other rows; yields what was written.
 
     Args:
         layout: Target included.
         reward: Of the run that they are written to; it must need no phase.
-        inverse: Learned from actions that were held for `held` control steps.
+        between: Finds actions that are held for `held` control steps.
+        how: It finds them.
     """
     whole = states_of(motion, layout)
     for offset in range(held):
@@ -75,8 +97,8 @@ def show_motion(
         if decisions < 1:
             continue
         states = whole[offset : offset + decisions * held + 1]
-        actions = inverse(states[:-held:held], states[held::held])
-        yield _write(motion, offset, states, np.repeat(actions, held, axis=0), held, reward, writer)
+        actions = between(states[:-held:held], states[held::held])
+        yield _write(motion, offset, states, np.repeat(actions, held, axis=0), held, reward, writer, how)
 
 
 def show_policy(
@@ -104,6 +126,7 @@ def _write(
     held: int,
     reward: Reward,
     writer: EpisodeWriter,
+    how: str,
 ) -> Episode:
     terms: dict[str, Any] = reward.evaluate(states[1:].astype(np.float64))
     steps, muscles = len(actions), actions.shape[1]
@@ -115,7 +138,7 @@ def _write(
             seed=0,
             policy_version=0,
             purpose="demonstrate",
-            exploration={"kind": INFERRED},
+            exploration={"kind": how},
             physics=f"{KIND}/{motion.name}",
             start={"kind": "motion", "motion": motion.name, "time_s": time_s, "scale": 1.0},
         ),
