@@ -46,7 +46,9 @@ def film(run: str, version: int, seed: int, path: Path, stop: Callable[[], bool]
         raise NoVideo(f"the process that draws it was ended by signal {-child.returncode}; a broken graphics driver?")
     if child.returncode != 0 or not path.is_file():
         lines = said.strip().splitlines()
-        raise NoVideo(lines[-1].removeprefix("watch: ") if lines else f"the process that draws it ended with status {child.returncode}")
+        if not lines:
+            raise NoVideo(f"the process that draws it ended with status {child.returncode}")
+        raise NoVideo(lines[-1].removeprefix("watch: "))
 
 
 def _wait(child: subprocess.Popen[str], stop: Callable[[], bool]) -> str:

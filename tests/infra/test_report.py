@@ -237,6 +237,14 @@ def test_a_run_is_told_by_the_recipe_and_what_differs_from_it(replay: MemoryRepl
     assert origin_of(replay.run(RUN), Timeline([])).recipe is None
 
 
+def test_a_recipe_that_waits_for_a_motion_is_told_with_the_motion(replay: MemoryReplay) -> None:
+    config = load_config(recipe_file("imitate"), ['starts.motions=["stride.csv"]'])
+    run = replace(replay.run(RUN), config=config.plain())
+    found = origin_of(run, Timeline([]))
+    assert found.recipe == "imitate"
+    assert load_config(recipe_file("imitate"), found.settings) == config
+
+
 def test_a_setting_that_is_gone_is_told_with_its_whole_table() -> None:
     assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}) == ['a={"b": 1}']
     assert differences({"a": {}}, {"a": {"b": 1}}) == ["a.b=1"]
