@@ -11,7 +11,6 @@ import pytest
 from agents.config import (
     EvaluationConfig,
     LearnerConfig,
-    ReplayConfig,
     RunConfig,
     check_run_name,
     data_dir,
@@ -20,6 +19,7 @@ from agents.config import (
 from agents.plain import ConfigError
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
+from agents.replay_config import ReplayConfig
 from tests.contracts.replay_samples import sample_run
 
 CHANGED: dict[str, Any] = {

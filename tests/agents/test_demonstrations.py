@@ -14,7 +14,7 @@ from agents.__main__ import main
 from agents.analysis import impossible_values
 from agents.build import build_environment, build_learner, create_run, open_replay, open_store
 from agents.checkpoints.memory import MemoryCheckpoints
-from agents.config import AlgorithmChoice, ReplayConfig, RunConfig
+from agents.config import AlgorithmChoice, RunConfig
 from agents.connections import Connections
 from agents.imitation.cloning import CLONED, clone, cloned
 from agents.imitation.demonstrations import SOLVED, show_motion, show_policy, solved, states_of, tells_muscles
@@ -29,6 +29,7 @@ from agents.policy import Policy
 from agents.replay.memory import MemoryReplay
 from agents.replay.mixture import Mixture
 from agents.replay.runs import Run
+from agents.replay_config import ReplayConfig
 from agents.training import resume
 from environment.config import EnvironmentConfig
 from environment.imitation.build import reward_of

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.config import ReplayConfig
 from agents.replay.ring import Ring
 from agents.replay.ring_memory import MEMORIES, column
+from agents.replay_config import ReplayConfig
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="pinned memory needs a GPU")
 
