@@ -10,7 +10,7 @@ CODE := environment agents infra tests
 
 help:
 	@echo 'make run     the main job until Ctrl-C; MINUTES=5 NAME=my-run ARGS="--workers 3" PYTHON=python3.12'
-	@echo 'make walk    from nothing to a walk, two hours on two cores; goes on where it stopped; MINUTES=30 NAME=my-walk'
+	@echo 'make walk    from nothing to a walk and a report, two hours on two cores; goes on where it stopped; MINUTES=30'
 	@echo 'make test    the fast tests, with a real MongoDB, S3 server and simulator; ARGS="-k flow"'
 	@echo 'make notebooks   open them in JupyterLab'
 	@echo 'make up      start the local services;  make status, make down'

@@ -33,6 +33,7 @@ def plot(curve: Curve, path: Path, title: str) -> None:
         falls.yaxis.set_major_formatter(PercentFormatter(1.0))
         falls.grid(alpha=0.3)
         falls.set_xlim(left=0.0)
+        falls.locator_params(axis="x", nbins=6)
         if label == "timesteps":
             falls.xaxis.set_major_formatter(EngFormatter(sep=""))
     panels[0, 0].set(ylabel=f"score over {len(curve.seeds)} seeds")
