@@ -24,6 +24,7 @@ _HEADING_ABORT_RAD = np.pi / 3
 _KNEE_MIN_FLEXION_RAD, _KNEE_SCALE_RAD, _KNEE_ABORT_RAD = 0.15, 0.3, -0.2
 _HEAD_LOW_M, _HEAD_HIGH_M, _HEAD_ABORT_M = 1.45, 1.75, 1.2
 _FEET_MIN_WIDTH_M = 0.05
+_LIMIT_TORQUE_N_M = 50.0
 _SLOWEST_M_PER_S = -0.3
 
 
@@ -70,6 +71,16 @@ def knee_flexion_rad(layout: StateLayout) -> Quantity:
     return lambda states: -states[..., knees].max(axis=-1)
 
 
+def limit_torque_n_m(layout: StateLayout) -> Quantity:
+    """What ligaments and joint stops push with, all joints together; a body without any has none."""
+    torques = [
+        position
+        for position, entry in enumerate(layout.entries)
+        if entry.unit == "N·m" and entry.name.startswith("forces/") and "Limit" in entry.name
+    ]
+    return lambda states: np.abs(states.take(torques, axis=-1)).sum(axis=-1)
+
+
 def _relative(layout: StateLayout, body: str, origin: str, axis: int) -> Quantity:
     yaw = PelvisYaw(layout)
     there, here = layout.where(f"body_pos/{body}"), layout.where(f"body_pos/{origin}")
@@ -106,6 +117,11 @@ def _feet_apart(layout: StateLayout) -> Quantity:
     return lambda states: -np.maximum(0.0, _FEET_MIN_WIDTH_M - width(states)) / 0.1
 
 
+def _joint_limits(layout: StateLayout) -> Quantity:
+    torque = limit_torque_n_m(layout)
+    return lambda states: -torque(states) / _LIMIT_TORQUE_N_M
+
+
 SHAPED_TERMS: Mapping[str, Callable[[StateLayout], Quantity]] = {
     "forward_velocity": forward_velocity_m_per_s,
     "lean": _lean,
@@ -113,6 +129,7 @@ SHAPED_TERMS: Mapping[str, Callable[[StateLayout], Quantity]] = {
     "knees_bent": _knees_bent,
     "head_within_bounds": _head_within_bounds,
     "feet_apart": _feet_apart,
+    "joint_limits": _joint_limits,
 }
 """Name -> builder of the unweighted term."""
 

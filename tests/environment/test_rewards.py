@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from environment import rewards
+from environment.config import EnvironmentConfig
+from environment.prosthetics import ProstheticsEnv
 from environment.rewards import TASK_REWARDS, Reward, build_reward, shaped
 from environment.shaping import SHAPED_TERMS
+from environment.state import Entry, StateLayout
 from tests.environment.hand_made import LAYOUT, any_state, standing, turned
 from tests.fakes import MUSCLES
 
@@ -198,3 +201,28 @@ def test_effort_counts_every_muscle() -> None:
     for muscle in MUSCLES:
         state = standing({f"muscles/{muscle}/activation": 1.0})
         assert float(reward.evaluate(state)["effort"]) == pytest.approx(-0.001)
+
+
+def test_what_joints_are_stopped_with_costs_whatever_its_direction() -> None:
+    limits = [
+        Entry(f"forces/{joint}Limit_{side}/{joint}Limit_{side}", "N·m") for joint in ("Hip", "Knee") for side in "rl"
+    ]
+    energy = Entry("forces/HipLimit_r/PotentialEnergy", "J")
+    layout = StateLayout((*limits, energy, Entry("forces/foot_l/ground.torque.X", "N·m")))
+    cost = SHAPED_TERMS["joint_limits"](layout)
+    assert cost(np.zeros((2, 6))).tolist() == [0.0, 0.0]
+    assert float(cost(np.array([25.0, 0.0, -75.0, 0.0, 9.0, 80.0]))) == pytest.approx(-2.0)
+
+
+def test_all_bodies_tell_the_torques_of_their_joints_limits() -> None:
+    for task in ("prosthetics-round2", "intact-round2", "prosthetics-planar-round2"):
+        environment = ProstheticsEnv(EnvironmentConfig(task=task))
+        found = [
+            name
+            for name, unit in zip(environment.layout.names, environment.layout.units, strict=True)
+            if "Limit" in name and unit == "N·m"
+        ]
+        assert {name.split("/")[1] for name in found} >= {
+            f"{joint}Limit_{side}" for joint in ("Hip", "Knee") for side in "rl"
+        }
+        environment.close()
