@@ -11,7 +11,7 @@ Float64 = NDArray[np.float64]
 
 LARGEST_JUMP = 0.25
 """Between the ends of a cycle, as the negative logarithm of what the reward's pose and velocity terms would make of it
-together; it is spread over the cycle. A recorded gait comes back to 0.05."""
+together; it is spread over the cycle. Three recorded gaits come back to 0.02, a learned one to 0.12."""
 SHORTEST_S = 0.2
 _LEAST_MOTION = 0.1
 """That some row must be from the first one, in the same measure."""

@@ -30,8 +30,11 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> tuple[StateLayout, Led
     config = RunConfig(environment=EnvironmentConfig(frame_skip=HELD), starts=StartsConfig(pushed_share=0.5))
     replay = MemoryReplay()
     run = create_run("explored", config, replay)
-    work = Rollouts(run, config, replay, None, quiet_telemetry(tmp_path_factory.mktemp("explored")))
-    work.work(0, 1, lambda: False, lambda: work.episodes >= 25)
+    folder = tmp_path_factory.mktemp("explored")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATA_DIR", str(folder))
+        work = Rollouts(run, config, replay, None, quiet_telemetry(folder))
+        work.work(0, 1, lambda: False, lambda: work.episodes >= 25)
     return layout_of(run), led(replay.timesteps_of(replay.episodes_after("explored", {})), HELD), replay
 
 
