@@ -132,9 +132,7 @@ def _values(module: nn.Module) -> dict[str, Tensor]:
     return {f"bodies.{i}.{names[name]}": value[i] for i in range(module.count) for name, value in state.items()}
 
 
-def _network(
-    name: str, sizes: Sequence[int], generator: torch.Generator, final: float | None
-) -> Mlp | ResidualMlp:
+def _network(name: str, sizes: Sequence[int], generator: torch.Generator, final: float | None) -> Mlp | ResidualMlp:
     if name not in NETWORKS:
         raise ValueError(f"the network is {name!r}, needed one of {', '.join(NETWORKS)}; stored by newer code?")
     return NETWORKS[name](sizes, generator, final)

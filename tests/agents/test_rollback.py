@@ -30,7 +30,7 @@ class Diverging:
         self.drawn: dict[int, bytes] = {}
         """Call -> the generator that draws the batch."""
 
-    def __call__(self, learner: Learner) -> dict[str, float]:
+    def __call__(self, learner: Learner) -> None:
         self.calls += 1
         self.drawn[self.calls] = str(learner._generator.bit_generator.state).encode()
         if self.calls in self._at:
@@ -38,7 +38,7 @@ class Diverging:
             with torch.no_grad():
                 for parameter in algorithm._critics.network.parameters():
                     parameter.fill_(np.inf)
-        return self._learn(learner)
+        self._learn(learner)
 
 
 @pytest.fixture
@@ -151,15 +151,14 @@ def test_networks_that_became_infinite_after_the_loss_are_not_published(
     store, learn = MemoryCheckpoints(), Learner.learn
     poisoned: list[int] = []
 
-    def learn_and_break(learner: Learner) -> dict[str, float]:
-        metrics = learn(learner)
+    def learn_and_break(learner: Learner) -> None:
+        learn(learner)
         latest = store.latest(RUN)
         if latest is not None and latest.number == 2 and not poisoned:
             poisoned.append(learner.updates)
             algorithm: Any = learner.algorithm
             with torch.no_grad():
                 algorithm._critics.target.body.final.bias.fill_(np.nan)
-        return metrics
 
     monkeypatch.setattr(Learner, "learn", learn_and_break)
     train_run(run, config, replay, store, quiet_telemetry(tmp_path), until(store, 5))
