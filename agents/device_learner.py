@@ -14,7 +14,8 @@ from torch import Tensor
 
 from agents.checkpoints.contract import Blob
 from agents.config import RunConfig
-from agents.ddpg.actor_critic import ActorCritic, Rows, Turn, as_floats
+from agents.ddpg.actor_critic import ActorCritic, Turn
+from agents.ddpg.on_device import Rows, as_floats
 from agents.device_normaliser import DeviceNormaliser
 from agents.graphs import Graphs
 from agents.learner import Learner

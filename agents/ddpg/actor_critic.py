@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,33 +17,12 @@ from agents.ddpg.binning import binned, binned_straight_through
 from agents.ddpg.contract import AlgorithmConfig, SmoothedConfig
 from agents.ddpg.heads import Head, ValueHead
 from agents.ddpg.losses import actor_loss, smoothed
+from agents.ddpg.on_device import Rows, as_floats, restore_generator
 from agents.ddpg.trained import Trained
 from agents.experience import Batch
 from agents.networks import Actor, Critics
 
 SATURATED = 0.99
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A batch's columns as float32 tensors on the device."""
-
-    observation: Tensor
-    action: Tensor
-    reward: Tensor
-    discount: Tensor
-    next_observation: Tensor
-    weight: Tensor
-
-    @staticmethod
-    def of(batch: Batch, device: torch.device) -> Rows:
-        # Copies: tensors of torch's own memory have one alignment, so the same numbers give the same sums.
-        return Rows(
-            *(
-                torch.tensor(getattr(batch, field.name), dtype=torch.float32, device=device)
-                for field in dataclasses.fields(Rows)
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,18 +237,3 @@ class ActorCritic:
         if self._copy_updates is None:
             return self._tau
         return 1.0 if (self.updates + 1) % self._copy_updates == 0 else None
-
-
-def as_floats(metrics: dict[str, Tensor]) -> dict[str, float]:
-    """Brings all metrics over at once: one wait for the device, not one each."""
-    return dict(zip(metrics, torch.stack(list(metrics.values())).tolist(), strict=True))
-
-
-def restore_generator(generator: torch.Generator, state: NDArray[np.uint8]) -> None:
-    """Goes on where a state was taken; where that was on another kind of device, with other numbers that follow from
-    it, since their states mean different things.
-    """
-    if len(state) == len(generator.get_state()):
-        generator.set_state(torch.tensor(state))
-    else:
-        generator.manual_seed(int.from_bytes(hashlib.sha256(state.tobytes()).digest()[:7], "big"))

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from agents.ddpg.actor_critic import ActorCritic, Rows, Turn
+from agents.ddpg.actor_critic import ActorCritic, Turn
 from agents.ddpg.contract import SmoothedConfig
+from agents.ddpg.on_device import Rows
 
 
 @dataclass(frozen=True, kw_only=True)

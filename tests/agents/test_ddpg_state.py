@@ -181,6 +181,7 @@ def test_defaults_are_the_papers_but_for_the_action_penalty() -> None:
 
     assert dataclasses.asdict(td3) == {
         "hidden": (400, 300),
+        "final_bound": 3e-3,
         "actor_lr": 3e-4,
         "critic_lr": 3e-4,
         "tau": 0.005,

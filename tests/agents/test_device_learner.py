@@ -234,7 +234,10 @@ def test_what_it_hears_from_the_device_tells_losses_and_ages(replay: MemoryRepla
     assert found.ages.metrics()["sample/share_version_0"] >= 0
 
 
-@pytest.mark.parametrize("name", list(CONFIGS))
+@pytest.mark.parametrize(
+    "name",
+    ["td3", "d4pg", *(pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS if name not in ("td3", "d4pg"))],
+)
 def test_an_update_can_be_traced_whole(replay: MemoryReplay, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a compiler has to: what it makes of it is run here as it is, and gives the same."""
     collect(replay, 20)
