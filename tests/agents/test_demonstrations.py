@@ -24,7 +24,6 @@ from agents.memory import build_memory, layout_of
 from agents.networks import Actor
 from agents.normalisation import Normaliser
 from agents.official.rules import AS_OSIM_RL, environment_of, on_native
-from agents.official.sources import BOX, in_the_box
 from agents.policy import Policy
 from agents.replay.memory import MemoryReplay
 from agents.replay.mixture import Mixture
@@ -36,7 +35,7 @@ from environment.imitation.build import reward_of
 from environment.motions.read import read_motion
 from environment.osim_file import read_model
 from environment.prosthetics import ProstheticsEnv
-from tests.gaits import SEED, gait, gait_file, walked
+from tests.gaits import SEED, WALKER, gait, gait_file, walked, walker
 from tests.motions import MODEL, columns, write_csv
 from tests.runs import quiet_telemetry
 
@@ -67,7 +66,7 @@ def played(replay: MemoryReplay, name: str = "demo", episodes: int = 4) -> Run:
     run = create_run(name, CONFIG, replay)
     with closing(build_environment(CONFIG.environment, run)) as environment:
         writer = replay.writer(name, "demonstrator")
-        found = list(show_policy(in_the_box().policy, environment, writer, episodes, 0, lambda: False))
+        found = list(show_policy(walker(), environment, writer, episodes, 0, lambda: False))
     assert {episode.start.purpose for episode in found} == {"demonstrate"}
     return run
 
@@ -107,11 +106,11 @@ def test_whether_a_file_tells_of_muscles_is_known(tmp_path: Path) -> None:
 
 
 def test_actions_are_solved_for_where_a_motion_tells_activations() -> None:
-    """The walk was made by the policy in the box, so what it did is known: decisions every four rows from the start."""
+    """Who made the walk is known, so what was done is: decisions every four rows from the start."""
     layout, whole = walked()[0].with_target(), states_of(gait(slice(0, 201)), walked()[0].with_target())
     between = solved(read_model(MODEL), layout, HELD)
     found = between(whole[:-HELD:HELD], whole[HELD::HELD])
-    policy = in_the_box().policy
+    policy = walker()
     with closing(ProstheticsEnv(on_native(environment_of(policy.contract, policy.contract.task), AS_OSIM_RL))) as env:
         seen, _ = env.reset(seed=SEED)
         done = []
@@ -190,7 +189,7 @@ def test_the_commands_on_real_services(
     assert main(["explore", "--run", "explored"]) == 0
     fast = ("--updates", "50")
     assert main(["demonstrate", "--run", "demo", "--motion", str(file), "--from", "explored", *fast]) == 0
-    assert main(["demonstrate", "--run", "demo", "--policy", str(BOX), "--episodes", "1"]) == 1  # holds some already
+    assert main(["demonstrate", "--run", "demo", "--policy", str(WALKER), "--episodes", "1"]) == 1  # holds some already
     assert main(["demonstrate", "--run", "solved", "--motion", str(file)]) == 0
     still = write_csv(tmp_path / "still.csv", columns(leaves="vs"))
     assert main(["demonstrate", "--run", "without", "--motion", str(still)]) == 1
