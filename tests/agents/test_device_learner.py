@@ -156,10 +156,10 @@ def test_the_same_draws_give_the_same_updates_as_on_the_host(replay: MemoryRepla
     collect(replay, 20)
     settings = {} if name in ("ddpg", "d4pg") else {"target_noise": 0.0}
     if name == "redq":
-        settings |= {"critics": 2, "subset": 2}  # its random subset is all of them
+        settings |= {"critics": 2, "subset": 2, "policy_delay": 3}  # its random subset is all of them
     host = learner(Learner, filled(replay, sampling="recency"), name, "recency", **settings)
     device = learner(DeviceLearner, filled(replay, sampling="recency"), name, "recency", **settings)
-    for _ in range(40):
+    for _ in range(12):
         host.learn()
         device.learn()
     theirs = host.state().tensors
