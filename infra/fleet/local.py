@@ -71,6 +71,15 @@ class Child:
         """Processor time (user and system, all threads) of all its lives, and of what they started and waited for."""
         return processor_s(self.process.pid) + self._dead_s if self.alive else self._dead_s
 
+    def terminate(self) -> None:
+        """Asks it to stop."""
+        self._over(self.process.terminate)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        # Counted like a wait: before a signal is sent, `Popen` looks whether the process is over, and reaps it then.
+        self._over(self.process.kill)
+
     def over_within(self, seconds: float | None) -> bool:
         """Waits so long for its end, for ever with None, and says whether it came."""
         return self._over(lambda: self.process.wait(seconds))
@@ -140,13 +149,13 @@ class LocalFleet:
             child.due_s, child.stopped = None, True
             if child.alive:
                 child.peak_memory_mb = max(child.peak_memory_mb, peak_memory_mb(child.process.pid))
-                child.process.terminate()
+                child.terminate()
         deadline_s = time.monotonic() + grace_s
         killed = []
         for child in stopping:
             if not child.over_within(max(0.0, deadline_s - time.monotonic())):
                 log.warning("%s did not stop within %g s and is killed", child.spec.name, grace_s)
-                child.process.kill()
+                child.kill()
                 child.over_within(None)
                 killed.append(child.spec.name)
         return killed
@@ -185,7 +194,7 @@ class LocalFleet:
         silent_s = time.time() - path.stat().st_mtime if path.exists() else lived_s
         if min(silent_s, lived_s, undisturbed_s) > self._patience.silent_s:
             log.warning("%s said nothing for %.0f s and is killed", child.spec.name, silent_s)
-            child.process.kill()
+            child.kill()
 
 
 def peak_memory_mb(pid: int) -> float:
