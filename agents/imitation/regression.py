@@ -112,7 +112,7 @@ def fit(
         batch = pairs[generator.integers(len(pairs), size=config.batch_size)]
         loss = _loss(network, batch)
         adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         adam.step()
         losses.append(float(loss.detach()))
         if update % _LOOK_EVERY == 0 or update == config.updates:
