@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import reduce
+from operator import add
 from typing import Any
 
 import gymnasium
@@ -17,6 +19,7 @@ from environment.imitation.reference import phase_after
 from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
+from environment.round_rewards import RoundRewards
 from environment.seeds import drawn_seed
 from environment.stages import Stages
 from environment.starts import StartSource, begin
@@ -37,6 +40,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
 
     - `timesteps`: the control steps taken, as a tuple of `TimeStep` (at reset: the reset state alone);
     - `reward_terms`: the reward split by named term;
+    - `round_rewards`: what each round of the challenge pays for the same steps, see `RoundRewards`;
     - `ended`: None, or why the episode is over (`fall`, `time_limit`, `abort: …`, `simulator_error: …`);
     - `seed`: of the episode; `reset(seed=info["seed"])` starts the same one again;
     - `start`, after a reset with `starts` or `stages`: how the episode starts, see `environment.starts.Start.facts`,
@@ -66,6 +70,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         """Tells the phase of the motion that is imitated; None without one."""
         self.observe = observation(self.config.observation, self.layout, phase=self.clock is not None)
         self.reward = reward_of(self.config, self.layout)
+        self._rounds = RoundRewards(self.layout, self.reward)
         self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
         self._termination = termination_of(self.config, self.layout, self.time_limit_steps)
         self._actions = ActionMap(len(self.physics.muscles), self.config.bins)
@@ -111,7 +116,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self._seed = episode_seed
         self._step = 0
         self._ended = Ending("the reset failed", terminated=False)
-        info: dict[str, Any] = {"reward_terms": {}, "ended": None, "seed": episode_seed}
+        info: dict[str, Any] = {"reward_terms": {}, "round_rewards": {}, "ended": None, "seed": episode_seed}
         if self.starts is None:
             state = self.physics.reset()
         else:
@@ -141,6 +146,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         policy_action = np.array(action, dtype=np.float32)
         excitation = self._actions.excitation(policy_action)
         taken: list[TimeStep] = []
+        reached: list[NDArray[np.float64]] = []
         terms: dict[str, float] = {}
         for held in range(self._frame_skip.draw(self._skips)):
             try:
@@ -153,6 +159,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
             self._ended = self._termination(self._state, self._step, phase)
             taken.append(self._timestep(excitation, policy_action, held == 0, sum(values.values()), self._ended))
             self._window.append(taken[-1].state)
+            reached.append(self._state)
             terms = {name: terms.get(name, 0.0) + value for name, value in values.items()}
             if self._ended or self._target_age_s[self._step] == 0.0:
                 break
@@ -160,6 +167,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         info = {
             "timesteps": tuple(taken),
             "reward_terms": terms,
+            "round_rewards": self._paid_by_rounds(reached, taken),
             "ended": ended.reason if ended else None,
             "seed": self._seed,
         }
@@ -177,6 +185,15 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
 
     def _phase(self) -> NDArray[np.float64] | None:
         return None if self.clock is None else phase_after(self._start_phase, self._step, self.clock.period_s)
+
+    def _paid_by_rounds(self, reached: list[NDArray[np.float64]], taken: list[TimeStep]) -> dict[str, float]:
+        """Summed over one decision; nothing where no step was taken."""
+        if not taken:
+            return {}
+        # All steps at once: for states one by one numpy's calls would take several times as long.
+        rewards = self._rounds.evaluate(np.stack(reached), np.array([step.reward for step in taken]))
+        # One after the other, as the vector form adds them.
+        return {name: reduce(add, values.tolist(), 0.0) for name, values in rewards.items()}
 
     def _advance(self, excitation: Float32) -> None:
         state = self.physics.step(excitation)

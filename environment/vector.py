@@ -19,12 +19,13 @@ from environment.imitation.reference import phase_after
 from environment.observations import observation
 from environment.physics.models import model_path
 from environment.physics.native.settings import NativeSettings
+from environment.round_rewards import RoundRewards
 from environment.stages import Stages
 from environment.starts import StartSource, begin
 from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR
 from environment.vector_arguments import checked_actions, seeds_of
-from environment.vector_decision import Decision
+from environment.vector_decision import Decision, nothing_yet
 from environment.vector_episodes import Episodes
 
 Float32 = NDArray[np.float32]
@@ -42,8 +43,8 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
     look at their actions (`AutoresetMode.NEXT_STEP`), or at once (`SAME_STEP`, with `final_obs` and `final_info`).
 
     `infos` carries what `info` carries there, as arrays over the environments with masks beside (`_seed`, …):
-    `reward_terms`, `ended`, `seed`, `start`, and as `timesteps` the columns of the control steps taken, which
-    `environment.vector_decision.timesteps` turns into one environment's `TimeStep`s.
+    `reward_terms`, `round_rewards`, `ended`, `seed`, `start`, and as `timesteps` the columns of the control steps
+    taken, which `environment.vector_decision.timesteps` turns into one environment's `TimeStep`s.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         """Tells the phase of the motion that is imitated; None without one."""
         self.observe = observation(self.config.observation, self.layout, phase=self.clock is not None)
         self.reward = reward_of(self.config, self.layout)
+        self._rounds = RoundRewards(self.layout, self.reward)
         self.time_limit_steps = self.config.max_steps or self.task.time_limit_steps
         self._termination = termination_of(self.config, self.layout, self.time_limit_steps)
         self._terminates = np.array([bool(one and one.terminated) for one in self._termination.endings])
@@ -198,9 +200,8 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         # All are judged, also those that rest: to pick the others would cost more.
         phases = self._phases()
         values = self.reward.evaluate(states, phases)
-        np.copyto(decision.rewards[step], sum(values.values()), where=moved)
-        for name, value in values.items():
-            np.add(decision.terms[name], value, out=decision.terms[name], where=moved)
+        paid: NDArray[Any] = np.asarray(sum(values.values()))
+        decision.earn(step, moved, paid, values, self._rounds.evaluate(states, paid))
         reached = decision.states[self.observe.history + 1 + step]
         reached[:] = states
         if np.count_nonzero(moved) < self.num_envs:
@@ -220,20 +221,13 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         n, kept = self.num_envs, self.observe.history + 1
         states = np.empty((kept + longest, n, self.layout.size), np.float32)
         states[1:kept] = self._recent[1:]
-        return Decision(
+        return nothing_yet(
+            states,
             history=self.observe.history,
-            states=states,
             policy_actions=policy_actions,
             excitations=self._excitations(policy_actions),
-            rewards=np.zeros((longest, n)),
-            terms={name: np.zeros(n) for name in self.reward.names},
-            taken=np.zeros(n, np.int64),
+            terms=self.reward.names,
             last_step=self._episodes.steps.copy(),
-            started=np.zeros(n, dtype=bool),
-            terminated=np.zeros(n, dtype=bool),
-            out_of_time=np.zeros(n, dtype=bool),
-            failed=np.zeros(n, dtype=bool),
-            ended=np.empty(n, object),  # empty is None
         )
 
     def _excitations(self, policy_actions: Float32) -> Float32:

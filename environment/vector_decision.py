@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from environment.round_rewards import ROUNDS
 from environment.timestep import TimeStep
 
 Array = NDArray[Any]
@@ -32,6 +33,8 @@ class Decision:
     """(K, N) of each control step."""
     terms: dict[str, NDArray[np.float64]]
     """(N,) each, summed over the steps."""
+    rounds: dict[str, NDArray[np.float64]]
+    """(N,) each, the rewards of both rounds, summed over the steps."""
     taken: NDArray[np.int64]
     """(N,) control steps, at most K; 1 where an episode starts, which is its reset state."""
     last_step: NDArray[np.int64]
@@ -55,15 +58,31 @@ class Decision:
             zero[rows] = 0
         for no in (self.terminated, self.out_of_time, self.failed):
             no[rows] = False
-        for column in (self.rewards, *self.terms.values()):
+        for column in (self.rewards, *self.terms.values(), *self.rounds.values()):
             column[..., rows] = 0.0
         self.taken[rows], self.started[rows], self.ended[rows] = 1, True, None
+
+    def earn(
+        self,
+        step: int,
+        moved: NDArray[np.bool_],
+        paid: Array,
+        terms: Mapping[str, Array],
+        rounds: Mapping[str, Array],
+    ) -> None:
+        """Pays the environments in `moved` (N,) for a control step, 0..K-1: `paid` (N,), split by `terms`, and what the
+        `rounds` pay."""
+        np.copyto(self.rewards[step], paid, where=moved)
+        for sums, parts in ((self.terms, terms), (self.rounds, rounds)):
+            for name, values in parts.items():
+                np.add(sums[name], values, out=sums[name], where=moved)
 
     def copy(self) -> Decision:
         """All arrays anew."""
         values = {name: getattr(self, name) for name in self.__slots__}
         copied = {name: value.copy() if hasattr(value, "copy") else value for name, value in values.items()}
-        copied["terms"] = {name: value.copy() for name, value in self.terms.items()}
+        for sums in ("terms", "rounds"):
+            copied[sums] = {name: value.copy() for name, value in copied[sums].items()}
         return Decision(**copied)
 
     def recent(self, before: Float32) -> Float32:
@@ -81,9 +100,7 @@ class Decision:
         """For the environments in `told` (N,), in Gymnasium's form: arrays over all, with a mask named `_…` beside."""
         self.states.flags.writeable = False  # the next observations are made of them
         stepped = told & (self.taken > 0) & ~self.started
-        terms: dict[str, Any] = {}
-        for name, values in self.terms.items():
-            terms[name], terms[f"_{name}"] = values, stepped
+        terms, rounds = _masked(self.terms, stepped), _masked(self.rounds, stepped)
         return {
             "timesteps": {
                 "taken": self.taken,
@@ -99,9 +116,45 @@ class Decision:
             "_timesteps": told,
             "reward_terms": terms,
             "_reward_terms": told,
+            "round_rewards": rounds,
+            "_round_rewards": told,
             "ended": self.ended,
             "_ended": told,
         }
+
+
+def nothing_yet(
+    states: Float32,
+    *,
+    history: int,
+    policy_actions: Float32,
+    excitations: Float32,
+    terms: Iterable[str],
+    last_step: NDArray[np.int64],
+) -> Decision:
+    """A decision of which no control step was taken; the arrays are its own. For their shapes see `Decision`."""
+    n, longest = states.shape[1], len(states) - history - 1
+    return Decision(
+        history=history,
+        states=states,
+        policy_actions=policy_actions,
+        excitations=excitations,
+        rewards=np.zeros((longest, n)),
+        terms={name: np.zeros(n) for name in terms},
+        rounds={name: np.zeros(n) for name in ROUNDS},
+        taken=np.zeros(n, np.int64),
+        last_step=last_step,
+        started=np.zeros(n, dtype=bool),
+        terminated=np.zeros(n, dtype=bool),
+        out_of_time=np.zeros(n, dtype=bool),
+        failed=np.zeros(n, dtype=bool),
+        ended=np.empty(n, object),  # empty is None
+    )
+
+
+def _masked(sums: Mapping[str, Array], where: NDArray[np.bool_]) -> dict[str, Array]:
+    """Each with its mask (N,) beside."""
+    return {name: part for own, values in sums.items() for name, part in ((own, values), (f"_{own}", where))}
 
 
 def timesteps(columns: Mapping[str, Array], environment: int) -> tuple[TimeStep, ...]:

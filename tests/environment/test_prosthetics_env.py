@@ -130,6 +130,7 @@ def test_the_first_timestep_has_a_state_and_nothing_else() -> None:
     assert not first.policy_action.any()
     assert np.array_equal(first.state, env.state.astype(np.float32))
     assert (info["reward_terms"], info["ended"], info["seed"]) == ({}, None, 1)
+    assert info["round_rewards"] == {}
 
 
 def test_timesteps_carry_float32_and_what_was_asked_and_what_was_done() -> None:
@@ -254,6 +255,7 @@ def test_a_failing_simulator_is_returned_as_truncated_with_the_last_good_observa
     before, _ = env.reset(seed=1)
     seen, reward, terminated, truncated, info = env.step(STAND)
     assert (reward, terminated, truncated, info["timesteps"], info["reward_terms"]) == (0.0, False, True, (), {})
+    assert info["round_rewards"] == {}
     assert np.array_equal(seen, before)
 
 

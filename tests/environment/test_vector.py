@@ -22,6 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "every step": {"frame_skip": 1, "max_steps": 20},
     "every step, original": {"frame_skip": 1, "observation": "original", "max_steps": 20},
     "held, the other reward": {"frame_skip": 4, "reward": "round1", "max_steps": 30},
+    "held, to learn to walk": {"frame_skip": 4, "reward": "walk", "max_steps": 30},
     "held, original, on and off": {"frame_skip": 4, "observation": "original", "bins": 2, "max_steps": 30},
     "drawn holds, original, shaped": {
         "frame_skip": (2, 6),
@@ -73,7 +74,7 @@ def info_of(infos: dict[str, Any], environment: int) -> dict[str, Any]:
             continue
         if key == "timesteps":
             info[key] = timesteps(value, environment)
-        elif key == "reward_terms":
+        elif key in ("reward_terms", "round_rewards"):
             names = [name for name in value if not name.startswith("_") and value[f"_{name}"][environment]]
             info[key] = {name: value[name][environment] for name in names}
         elif key == "final_info":
@@ -152,6 +153,7 @@ def test_a_failing_simulator_truncates_its_own_environment_alone(mode: Autoreset
     assert timesteps(told["timesteps"], 1) == ()
     assert rewards[1] == 0.0
     assert not told["reward_terms"]["_alive"][1]
+    assert not told["round_rewards"]["_round1"][1]
     for other in (0, 2):
         assert seen[other].tobytes() == expected[0][other].tobytes()
         assert rewards[other] == expected[1][other]
