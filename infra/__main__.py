@@ -5,6 +5,8 @@ down      stop them
 status    what runs, and what the runs have collected
 run       the main job: exploration, workers, learner, evaluator, live view, summary; a recipe's ends with a report
 report    of a stored run: learning curves, held-out scores, gait card, video, all in one page
+compare   learning curves of several runs, group by group: a table and a picture
+ablate    train a recipe without one ingredient after another, and compare
 bench     measure this machine, beside a peer
 faults    kill, cut off and fill up what the replay memory lives on, and count what is lost
 compass   print the connection string for MongoDB Compass (it holds the password)
@@ -30,6 +32,7 @@ from agents.plain import ConfigError
 from agents.replay.contract import ReplayUnavailable
 from agents.stopping import stop_on_signals
 from infra.bench.choice import BENCHES
+from infra.compare.options import add_ablate_options, add_compare_options
 from infra.preflight import Unfit, check_machine
 from infra.services.control import ServiceFailed, down, ensure_up, keep_up, service_status, services_for_a_run
 from infra.settings import Settings, SettingsError
@@ -114,6 +117,7 @@ def run(options: argparse.Namespace) -> None:
     asked = RunOptions(
         name=options.run or options.recipe or "first-light",
         minutes=options.minutes,
+        updates=options.updates,
         workers=options.workers,
         new=NewRun.asked(options),
         summary=options.summary,
@@ -143,6 +147,31 @@ def report(options: argparse.Namespace) -> None:
     flag = stop_on_signals()
     with services_for_a_run(_settings()):
         make(asked, flag)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Compare runs, group by group: scores at the end of a budget, and their learning curves."""
+    from infra.compare.command import compare as compare_runs
+    from infra.compare.groups import Group
+
+    groups = [Group.of(text) for text in options.groups]
+    if any(group.stored for group in groups):
+        with services_for_a_run(_settings()):
+            compare_runs(groups, options.updates, options.plot, options.json)
+    else:
+        compare_runs(groups, options.updates, options.plot, options.json)
+
+
+def ablate(options: argparse.Namespace) -> None:
+    """Train a recipe and what it is without one ingredient after another, seed by seed, and compare them. What was
+    trained already is not trained again."""
+    from infra.compare.command import ablate as ablate_recipe
+    from infra.compare.options import ablation_of
+
+    asked = ablation_of(options)
+    flag = stop_on_signals()
+    with services_for_a_run(_settings()):
+        ablate_recipe(asked, options.plot, options.json, flag)
 
 
 def bench(options: argparse.Namespace) -> None:
@@ -255,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     job = command("run", run)
     job.add_argument("--run", "--name", dest="run", metavar="NAME", help="default: the recipe's, else first-light")
     job.add_argument("--minutes", type=float, metavar="M", help="stop after so long (default: until Ctrl-C)")
+    job.add_argument("--updates", type=int, metavar="N", help="stop soon after so many, of the run's whole life")
     job.add_argument("--workers", type=int, metavar="N", help="rollout workers (default: cores minus one)")
     add_options(job)
     job.add_argument("--summary", type=Path, metavar="FILE", help="save the summary as JSON here too")
@@ -267,6 +297,8 @@ def _parser() -> argparse.ArgumentParser:
     told.add_argument("--episodes", type=int, default=50, metavar="N", help="held-out seeds (default: %(default)s)")
     told.add_argument("--workers", type=int, metavar="K", help="threads that simulate (default: one per core)")
     told.add_argument("--no-video", action="store_true", help="draw none")
+    add_compare_options(command("compare", compare))
+    add_ablate_options(command("ablate", ablate))
     return parser
 
 

@@ -54,6 +54,8 @@ class RunOptions:
     name: str = "first-light"
     minutes: float | None = None
     """Stop after so long; None runs until Ctrl-C."""
+    updates: int | None = None
+    """Stop soon after so many updates, counted over the run's whole life."""
     workers: int | None = None
     """Rollout workers; None is one less than the cores, at least one."""
     new: NewRun = field(default_factory=NewRun)
@@ -70,12 +72,14 @@ class RunOptions:
         check_run_name(self.name)
         if self.minutes is not None and self.minutes <= 0:
             raise ValueError(f"--minutes {self.minutes:g} must be positive")
+        if self.updates is not None and self.updates < 1:
+            raise ValueError(f"--updates {self.updates} must be at least 1")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"--workers {self.workers} must be at least 1")
 
 
 def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
-    """Runs until `stop` or for `minutes`, stops everything, and returns the summary. The services must be up.
+    """Runs until `stop`, for `minutes` or `updates`, stops everything, returns the summary. The services must be up.
 
     Raises: RunFailed.
     """
@@ -178,7 +182,10 @@ def _watch(
         if now_s >= next_look_s:
             next_look_s = now_s + _LOOK_EVERY_S
             try:
-                view.show(observer.look(), fleet, config.replay.explore_timesteps)
+                look = observer.look()
+                view.show(look, fleet, config.replay.explore_timesteps)
+                if options.updates is not None and look.learner.get("updates", 0) >= options.updates:
+                    return
                 if away:
                     view.say("the services answer again")
                 away = False

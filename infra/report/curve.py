@@ -57,6 +57,13 @@ class Curve:
         points = [dataclasses.asdict(point) for point in self.points]
         return plain | {"seeds": list(self.seeds), "points": points, "baselines": dict(self.baselines)}
 
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Curve:
+        """The opposite of `document`, whatever else it holds. Raises: KeyError, TypeError when it is none."""
+        own = {one.name: document[one.name] for one in dataclasses.fields(cls)}
+        points = tuple(Point(**point) for point in own["points"])
+        return cls(**own | {"seeds": tuple(own["seeds"]), "points": points})
+
 
 def curve_of(replay: Replay, run: str, timeline: Timeline) -> Curve | None:
     """None while no version has a score."""

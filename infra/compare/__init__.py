@@ -1,0 +1,1 @@
+"""Runs side by side: learning curves of groups of runs, and a recipe without one ingredient after another."""
