@@ -9,6 +9,7 @@
     find-lr    which learning rates the stored timesteps bear
     resimulate play stored episodes on the reference physics and tell how far they come apart
     demonstrate  motions, or a policy's episodes, as a run for others to learn from
+    branch     a run's first version: the networks of another run's version
     clone      a run's first version: an actor that does what is demonstrated
     watch      show a walk, as a video or in the browser
     replay     what is stored: summary, episodes, export, import, prune, verify, spool

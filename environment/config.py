@@ -14,7 +14,8 @@ from environment.physics.native.settings import METHODS, NativeSettings
 from environment.physics.settings import INTEGRATORS, OpenSimSettings
 from environment.rewards import TASK_REWARDS
 from environment.shaping import ABORT_RULES, SHAPED_TERMS
-from environment.tasks import task
+from environment.targets import entered_late
+from environment.tasks import Task, task
 from environment.terminations import IMITATION
 
 PHYSICS: Mapping[str, type[NativeSettings] | type[OpenSimSettings]] = {
@@ -58,6 +59,9 @@ class EnvironmentConfig:
     """Share of the reward for being like that motion (DeepMimic's is 0.7); the rest is for `reward`."""
     clock: tuple[float, float] | None = None
     """Instead of a motion: seconds of its cycle, and the phase at the start, which is all that a score needs."""
+    late_targets: float = 0.0
+    """Share of the episodes that are asked from the start for what the task asks for later on, up to a whole episode
+    later; see `environment.targets.entered_late`. Scores never are."""
     max_steps: int | None = None
     """Ends episodes earlier than the task's limit (truncated); None keeps the task's."""
 
@@ -82,6 +86,8 @@ class EnvironmentConfig:
                 known = ", ".join((*ABORT_RULES, IMITATION))
                 raise ValueError(f"early-abort rule {name!r} is unknown; there are {known}")
         self._check_imitation()
+        if not (is_number(self.late_targets) and 0 <= self.late_targets <= 1):
+            raise ValueError(f"late_targets={self.late_targets!r} must be in 0..1, a share of the episodes")
         if self.max_steps is not None and not (is_whole(self.max_steps) and 1 <= self.max_steps <= limit):
             raise ValueError(
                 f"max_steps={self.max_steps!r} must be a whole number in 1..{limit}, the limit of {self.task}"
@@ -105,6 +111,14 @@ class EnvironmentConfig:
     def imitates(self) -> bool:
         """Whether reward or endings are by a motion, which then has to be named."""
         return self.imitation > 0 or IMITATION in self.aborts
+
+    @property
+    def asked(self) -> Task:
+        """The task, with its targets as this environment asks for them."""
+        found = task(self.task)
+        if not self.late_targets:
+            return found
+        return replace(found, schedule=entered_late(found.schedule, self.late_targets, found.time_limit_steps))
 
     @property
     def reward_name(self) -> str:
@@ -134,7 +148,7 @@ class EnvironmentConfig:
     def scored(self) -> EnvironmentConfig:
         """The same with the task's own reward and endings: what scores are made in, whatever is learned for. What the
         policy sees stays, the phase of a motion included."""
-        return replace(self, reward=None, shaping={}, aborts=(), imitation=0.0)
+        return replace(self, reward=None, shaping={}, aborts=(), imitation=0.0, late_targets=0.0)
 
     def official(self) -> EnvironmentConfig:
         """The same task integrated as osim-rl 2.1.5 does it, by its own reward, without a shorter limit."""

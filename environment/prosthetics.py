@@ -23,7 +23,6 @@ from environment.round_rewards import RoundRewards
 from environment.seeds import drawn_seed
 from environment.stages import Stages
 from environment.starts import StartSource, begin
-from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR, Ending
 from environment.timestep import TimeStep
 
@@ -63,7 +62,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         """Where episodes start; None is the default pose, always."""
         self.stages: Stages | None = None
         """How hard their targets are; None is the task's own, always."""
-        self.task = task(self.config.task)
+        self.task = self.config.asked
         self.physics = physics or build_physics(self.config)
         self.layout = self.physics.layout.with_target()
         self.clock = clock_of(self.config)

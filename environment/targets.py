@@ -65,6 +65,27 @@ def poisson_changes(seed: int, steps: int, *, mean_steps_between_changes: float 
     return targets
 
 
+def entered_late(schedule: Schedule, share: float, latest_step: int) -> Schedule:
+    """The same targets, but a share of the episodes begins in the middle of them.
+
+    An episode of round 2 has few changes, and speeds and headings far from the first ones are asked for only near its
+    end: a learner hardly meets them. Which episodes begin late, and where, follows from their seeds.
+
+    Args:
+        share: Of the episodes, 0..1.
+        latest_step: Step of the targets that an episode may begin at, at most; drawn evenly from 1 on.
+    """
+
+    def asked(seed: int, steps: int) -> Targets:
+        draws = np.random.default_rng([seed, 3])
+        if draws.random() >= share:
+            return schedule(seed, steps)
+        first = int(draws.integers(1, latest_step, endpoint=True))
+        return schedule(seed, steps + first)[first:]
+
+    return asked
+
+
 def _draw_change(draws: random.Random, largest: float) -> float:
     # The sign is drawn although the range is symmetric: osim-rl does, and each draw moves the generator.
     return draws.choice([-1, 1]) * draws.uniform(-largest, largest)

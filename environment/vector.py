@@ -22,7 +22,6 @@ from environment.physics.native.settings import NativeSettings
 from environment.round_rewards import RoundRewards
 from environment.stages import Stages
 from environment.starts import StartSource, begin
-from environment.tasks import task
 from environment.terminations import SIMULATOR_ERROR
 from environment.vector_arguments import checked_actions, seeds_of
 from environment.vector_decision import Decision, nothing_yet
@@ -74,7 +73,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         # Imported here: the compiled engine takes a second to load.
         from environment.physics.native.batch import NativeBatch
 
-        self.task = task(self.config.task)
+        self.task = self.config.asked
         self.physics = NativeBatch(model_path(self.task.model), settings, num_envs, threads, extra_columns=3)
         self.layout = self.physics.layout.with_target()
         self.clock = clock_of(self.config)

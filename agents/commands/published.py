@@ -1,4 +1,4 @@
-"""`python -m agents evaluate | export-policy`: what a run has published, scored and written to files."""
+"""`python -m agents evaluate | export-policy | branch`: what a run has published, scored, written, gone on with."""
 
 from __future__ import annotations
 
@@ -61,6 +61,19 @@ def export_policy(options: argparse.Namespace, stop: StopFlag) -> None:
     print(f"{options.out}: version {version.number} of run {options.run}, {options.out.stat().st_size:,} bytes")
 
 
+def branch(options: argparse.Namespace, stop: StopFlag) -> None:
+    """Begins a run with the networks of another run's version; `create` makes it, with settings of its own."""
+    from agents.branching import branch as begin
+    from agents.official.sources import best_version
+
+    with Session(options.run, options.process or "brancher") as session:
+        parent = options.parent
+        number = best_version(session.replay, parent) if options.version == BEST else options.version
+        who = session.telemetry.process
+        version, source = begin(session.run, session.config, parent, number, session.replay, session.store, who)
+    print(f"run {options.run}: version {version.number} is version {source.number} of run {parent}")
+
+
 def add_published(commands: Any) -> None:
     """Adds them to the sub-parsers of `python -m agents`."""
     scoring = add_command(commands, evaluate, needs_run=False)
@@ -77,3 +90,6 @@ def add_published(commands: Any) -> None:
         "--format", choices=list(FORMS), required=True, help="safetensors keeps all, numpy is a .npz file"
     )
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="to write")
+    branching = add_command(commands, branch)
+    branching.add_argument("--from", dest="parent", required=True, metavar="STORED", help="run whose version it is")
+    branching.add_argument("--version", type=a_version, default=BEST, metavar="N|best", help="default: %(default)s")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.build import build_learner
 from agents.checkpoints.contract import Blob, CheckpointStore, Version
 from agents.config import RunConfig
+from agents.first_version import first_version, fresh_learner
 from agents.imitation.inverse import held_out
 from agents.imitation.regression import FitConfig, Fitted, Pairs, Point, fit
 from agents.learner import Learner
-from agents.lease import Lease
 from agents.memory import build_derivation
 from agents.replay.backlog import chunks, is_experience
 from agents.replay.contract import Replay
@@ -42,36 +37,21 @@ def clone(
 ) -> tuple[Version, Fitted]:
     """Publishes the run's first version: an actor fitted to the actions of `demonstrations`, everything else fresh.
 
-    A learner goes on from it, and until then workers play it.
-
     Raises: ValueError when the run has versions already, or nothing is demonstrated; RunIsTaken.
     """
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    lease = Lease(replay, run.name, holder, seconds=config.learner.lease_seconds)
-    lease.take()
-    try:
-        store.open_term(run.name, lease.term)
-        if store.versions(run.name):
-            raise ValueError(
-                f"run {run.name!r} has published versions, and a cloned actor is what a run begins with: make another"
-            )
+    with first_version(run, config, replay, store, process) as publish:
         learner, fitted = cloned(run, config, demonstrations, replay, fit_config, tell, stop)
-        facts = {"updates": 0, "timesteps": 0, "metrics": {"clone/error": fitted.error}}
-        policy, state = learner.copies()
-        version = store.publish(run.name, policy, state, facts | {"learner": holder}, term=lease.term)
-        replay.event(run.name, process, "published", version=version.number, **version.metadata)
-        replay.event(
-            run.name,
-            process,
-            CLONED,
-            demonstrations=demonstrations.name,
-            error=fitted.error,
-            error_of_the_mean=fitted.error_of_the_mean,
-            fitted=fitted.fitted,
-            held_out=fitted.held_out,
-        )
-    finally:
-        lease.release()
+        version = publish(learner, {"clone/error": fitted.error})
+    replay.event(
+        run.name,
+        process,
+        CLONED,
+        demonstrations=demonstrations.name,
+        error=fitted.error,
+        error_of_the_mean=fitted.error_of_the_mean,
+        fitted=fitted.fitted,
+        held_out=fitted.held_out,
+    )
     return version, fitted
 
 
@@ -86,11 +66,7 @@ def cloned(
 ) -> tuple[Learner, Fitted]:
     """A fresh learner of the run whose actor, and the actor's target, do what is demonstrated."""
     seen, action, episode = _demonstrated(run, config, demonstrations, replay)
-    learner = build_learner(
-        replace(config, learner=replace(config.learner, device="cpu")),
-        run,
-        [replay.run(name) for name in config.replay.partitions],
-    )
+    learner = fresh_learner(run, config, replay)
     learner.normaliser.update(seen)
     pairs = Pairs(learner.normaliser(seen), action)
     away = held_out(episode, fit_config.seed)
