@@ -23,6 +23,7 @@ from agents.policy import PolicyContract
 from agents.replay.contract import Replay
 from agents.replay.mirror import Mirror
 from agents.replay.mongo import MongoReplay
+from agents.replay.reflected import Reflected
 from agents.replay.runs import Run
 from agents.resimulation import Resimulator
 from agents.starts import motions_of
@@ -143,21 +144,22 @@ def _check_motion(config: EnvironmentConfig, reward: Reward, run: Run) -> None:
 
 def evaluation_environment(config: RunConfig, run: Run) -> ProstheticsEnv:
     """The run's task by its own reward, without early aborts; integrated as osim-rl does it if so configured."""
-    return build_environment(_scored(config), run)
+    return build_environment(scored_environment(config), run)
 
 
 def confirming_environment(config: RunConfig, run: Run) -> ProstheticsEnv | None:
     """The same on the physics that decides what is best; None where `evaluation_environment` is on it already, and the
     configuration names no other integration of it.
     """
-    scored, evaluation = _scored(config), config.evaluation
+    scored, evaluation = scored_environment(config), config.evaluation
     otherwise = evaluation.confirm_integrator is not None or evaluation.confirm_accuracy is not None
     if scored.physics == evaluation.confirm_physics and (evaluation.official or not otherwise):
         return None
     return build_environment(evaluation.confirming(scored), run)
 
 
-def _scored(config: RunConfig) -> EnvironmentConfig:
+def scored_environment(config: RunConfig) -> EnvironmentConfig:
+    """Where versions are scored: all episodes integrated alike, whatever is drawn for the rollouts."""
     return config.environment.official() if config.evaluation.official else config.environment.scored()
 
 
@@ -165,15 +167,17 @@ def build_resimulator(config: RunConfig, run: Run, **physics: Any) -> Resimulato
     """Plays the run's stored episodes on another physics, by the rewards that they were stored with.
 
     Args:
-        physics: Those of `EnvironmentConfig` that name it: physics, integrator, accuracy, stale_controls.
+        physics: Those of `EnvironmentConfig` that name it: physics, integrator, accuracy, stale_controls. Without any
+            it is the run's own, each episode with what was drawn for it.
 
     Raises: ValueError when that physics does not fit what the run stores.
     """
     layout, environment = layout_of(run), config.environment
     reward = reward_of(environment, layout)
     scored = reward_of(environment.scored(), layout)
-    body = build_physics(dataclasses.replace(environment, **physics))
-    return Resimulator(run, reward, body, scored, clock=clock_of(environment))
+    simulated = dataclasses.replace(environment.undrawn(), **physics) if physics else environment
+    body = build_physics(simulated)
+    return Resimulator(run, reward, body, scored, clock=clock_of(environment), as_drawn=simulated.draws)
 
 
 def build_learner(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Learner:
@@ -194,10 +198,11 @@ def build_learner(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Le
         seed=config.learner.seed,
     )
     memory = build_memory(config, run, others)
+    plain, exchange = (memory.memory, memory.exchange) if isinstance(memory, Reflected) else (memory, None)
     if algorithm.device.type != "cuda":
         log.info("the learner runs on the CPU: its updates are neither captured nor compiled")
-    elif config.learner.on_device and isinstance(memory, Mirror):
-        return DeviceLearner(config, algorithm, memory, contract, compiled=config.learner.compiled)
+    elif config.learner.on_device and isinstance(plain, Mirror):
+        return DeviceLearner(config, algorithm, plain, contract, compiled=config.learner.compiled, exchange=exchange)
     else:
         reason = "several runs or hindsight are sampled" if config.learner.on_device else "learner.on_device is false"
         log.warning("the networks are on the GPU, the memory is on the host: %s", reason)

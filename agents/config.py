@@ -174,6 +174,11 @@ class RunConfig:
         self.limiter()
         if self.environment.imitates and self.environment.motion is None:
             object.__setattr__(self, "environment", replace(self.environment, motion=self._motion()))
+        if self.replay.reflected_share and (self.environment.motion or self.environment.clock):
+            raise ValueError(
+                f"replay.reflected_share={self.replay.reflected_share:g} exchanges left and right, but the phase of a "
+                "motion (environment.motion or .clock) has no mirror image; leave one of them out"
+            )
 
     def _motion(self) -> str:
         """What is imitated where only the starts name a motion."""

@@ -17,12 +17,14 @@ from agents.config import RunConfig
 from agents.ddpg.actor_critic import ActorCritic, Turn
 from agents.ddpg.on_device import Rows, as_floats
 from agents.device_normaliser import DeviceNormaliser
+from agents.device_reflection import DeviceExchange
 from agents.graphs import Graphs
 from agents.learner import Learner
 from agents.policy import PolicyContract
 from agents.replay.contract import Replay
 from agents.replay.device_columns import DeviceColumns
 from agents.replay.mirror import Mirror
+from agents.replay.reflected import Exchange
 
 _HEAR_EVERY = 100
 """Updates. Until then a loss that is not finite goes unheard; but it has changed nothing."""
@@ -53,8 +55,10 @@ class DeviceLearner(Learner):
         contract: PolicyContract,
         *,
         compiled: bool = False,
+        exchange: Exchange | None = None,
     ) -> None:
         """`compiled`: torch compiles what is drawn and computed, in the first updates; minutes, the first time.
+        `exchange`: of left and right, in a share of every batch.
 
         Raises: MemoryError when the mirror does not fit the device.
         """
@@ -64,6 +68,7 @@ class DeviceLearner(Learner):
         self._columns = DeviceColumns(mirror, device)
         self._graphs: Graphs[_Learned] = Graphs(device, algorithm.generator)
         self._uniform = config.replay.sampling.name == "uniform"
+        self._exchange = None if exchange is None else DeviceExchange(exchange, size, device)
         # Where the host puts what it draws.
         self._number = torch.zeros(size, dtype=torch.int64, device=device)
         self._weight = torch.ones(size, device=device)
@@ -80,7 +85,9 @@ class DeviceLearner(Learner):
         self._last = self._graphs(turn, lambda: self._update(turn))
         self.algorithm.updates += 1
         if number is not None:
-            self.mirror.learned(number, self._last.error.cpu().numpy())
+            # What is drawn reflected comes first, and tells no error: see `Reflected.learned`.
+            reflected = 0 if self._exchange is None else self._exchange.rows
+            self.mirror.learned(number[reflected:], self._last.error.cpu().numpy()[reflected:])
         if self.updates % _HEAR_EVERY == 0:
             self._hear()
 
@@ -122,6 +129,8 @@ class DeviceLearner(Learner):
         number = self._number if uniform is None else self._columns.drawn(uniform)
         found = self._columns.gathered(number)
         version = found.pop("policy_version")
+        if self._exchange is not None:
+            found = self._exchange(found)
         self._statistics.update(found["observation"])
         for name in ("observation", "next_observation"):
             found[name] = self._statistics(found[name])
@@ -129,9 +138,13 @@ class DeviceLearner(Learner):
 
     def _drawn_by_host(self) -> Any:
         drawn = self.mirror.draw(len(self._number), self._generator)
-        self._number.copy_(torch.from_numpy(drawn.number))
-        self._weight.copy_(torch.from_numpy(drawn.weight))
-        return drawn.number
+        number, weight = drawn.number, drawn.weight
+        if self._exchange is not None:  # some samplers draw in an order, and the first rows are reflected
+            order = self._generator.permutation(len(number))
+            number, weight = number[order], weight[order]
+        self._number.copy_(torch.from_numpy(number))
+        self._weight.copy_(torch.from_numpy(weight))
+        return number
 
     def _hear(self) -> None:
         """Takes over what the device has to say. Raises: FloatingPointError."""

@@ -15,6 +15,7 @@ from agents.replay.derivation import Derivation
 from agents.replay.hindsight import Hindsight
 from agents.replay.mirror import Mirror
 from agents.replay.mixture import Memory, Mixture, Part
+from agents.replay.reflected import Exchange, Reflected
 from agents.replay.ring import Ring, bytes_needed, check_room
 from agents.replay.runs import Run
 from agents.replay.sampling import build_sampler
@@ -22,6 +23,7 @@ from environment import targets
 from environment.imitation.build import clock_of, reward_of
 from environment.imitation.reference import phases_of
 from environment.observations import observation
+from environment.reflection import Reflection
 from environment.state import TARGET_VELOCITY, Entry, StateLayout
 
 log = logging.getLogger(__name__)
@@ -36,11 +38,22 @@ def layout_of(run: Run) -> StateLayout:
 
 
 def build_memory(config: RunConfig, run: Run, others: Sequence[Run] = ()) -> Memory:
-    """The learner's memory: the run's own episodes, and as `replay` asks, those of `others`; hindsight is of them all.
+    """The learner's memory: the run's own episodes, and as `replay` asks, those of `others`; hindsight is of them all,
+    and so is what is drawn reflected.
 
     Raises: MemoryError with the figures when it does not fit; ValueError when another run stores other states or
         muscles.
     """
+    memory = _as_it_was(config, run, others)
+    return Reflected(memory, _exchange(config, run)) if config.replay.reflected_share else memory
+
+
+def _exchange(config: RunConfig, run: Run) -> Exchange:
+    seen = observation(config.environment.observation, layout_of(run))
+    return Exchange(Reflection(seen.names), Reflection(run.action_names), config.replay.reflected_share)
+
+
+def _as_it_was(config: RunConfig, run: Run, others: Sequence[Run]) -> Memory:
     partitions, hindsight = config.replay.partitions, config.replay.hindsight_share
     if not others and not hindsight:
         return build_mirror(config, run)

@@ -10,7 +10,7 @@ from agents.plain import from_plain, to_plain
 from agents.replay.ring import FLOATS
 from agents.replay.ring_memory import MEMORIES
 from agents.replay.sampling import SAMPLERS
-from environment.arguments import is_whole
+from environment.arguments import is_number, is_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,9 @@ class ReplayConfig:
     hindsight_share: float = 0.0
     """Share of every batch in which the velocity that was reached is taken for the one that was asked for, in the
     run's own episodes and those of `partitions` alike."""
+    reflected_share: float = 0.0
+    """Share of every batch, at most 0.5, in which left and right are exchanged. A body with a prosthesis is not its own
+    mirror image: decision 0025 has how far such rows are from what it would do."""
     write_batch: int = 150
     """Timesteps that go to the database in one write."""
     spool_megabytes: int = 512
@@ -84,6 +87,11 @@ class ReplayConfig:
                 "each must be in 0..1, all together at most 1"
             )
         self._check_fading()
+        if not (is_number(self.reflected_share) and 0 <= self.reflected_share <= 0.5):
+            raise ValueError(
+                f"reflected_share={self.reflected_share!r} must be in 0..0.5; beyond, the reflected body would be the "
+                "usual one"
+            )
         if self.mirror_floats not in FLOATS:
             raise ValueError(f"mirror_floats={self.mirror_floats!r} is unknown; there are {', '.join(FLOATS)}")
         if self.mirror_memory not in MEMORIES:
