@@ -6,7 +6,7 @@ Knows contracts only. A worker runs it for as long as it lives; the evaluator ru
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ Stop = Callable[[], bool]
 
 
 class Environment(Protocol):
-    """What the actor needs of an environment: Gymnasium's calls, and the timesteps in `info`."""
+    """What the actor needs of an environment: Gymnasium's calls, and in `info` what `ProstheticsEnv` tells there."""
 
     def reset(self, *, seed: int | None = None) -> tuple[Float32, dict[str, Any]]: ...
 
@@ -85,6 +85,7 @@ def play(
     )
     writer.begin(start, first_of(info))
     terms: dict[str, float] = {}
+    rounds: dict[str, float] = {}
     steps = 0
     try:
         while info["ended"] is None and not stop():
@@ -93,14 +94,14 @@ def play(
             for timestep in info["timesteps"]:
                 writer.add(timestep)
             steps += len(info["timesteps"])
-            terms = {name: terms.get(name, 0.0) + value for name, value in info["reward_terms"].items()} or terms
+            terms, rounds = _added(terms, info["reward_terms"]), _added(rounds, info["round_rewards"])
     except BaseException:
         writer.abort()
         raise
     if info["ended"] is None:
         return _aborted(writer)
     step_ms = 1e3 * (time.perf_counter() - started_s) / max(steps, 1)
-    return writer.end(ended=info["ended"], reward_terms=terms, step_ms_mean=step_ms)
+    return writer.end(ended=info["ended"], reward_terms=terms, round_returns=rounds, step_ms_mean=step_ms)
 
 
 def first_of(info: dict[str, Any]) -> TimeStep:
@@ -109,6 +110,11 @@ def first_of(info: dict[str, Any]) -> TimeStep:
     if not isinstance(first, TimeStep):
         raise TypeError(f"info['timesteps'] after a reset holds {type(first).__name__}, a TimeStep is needed")
     return first
+
+
+def _added(sums: dict[str, float], more: Mapping[str, float]) -> dict[str, float]:
+    """A decision without a control step has nothing to add."""
+    return {name: sums.get(name, 0.0) + value for name, value in more.items()} or sums
 
 
 def _aborted(writer: EpisodeWriter) -> Episode:

@@ -19,6 +19,7 @@ from agents.replay.backlog import is_experience
 from agents.replay.columns import EpisodeTimesteps
 from agents.replay.contract import Replay
 from agents.replay.runs import Episode, Run
+from agents.round_returns import wrong_returns
 from environment.config import EnvironmentConfig
 from environment.imitation.build import clock_of, reward_of
 from environment.imitation.reference import phases_of
@@ -175,7 +176,7 @@ class Plausibility:
         layout = StateLayout(tuple(map(Entry, run.state_names, run.state_units)))
         environment = RunConfig.of(run.config).environment
         self._paid, self._scored = _Pay(environment, layout), _Pay(environment.scored(), layout)
-        self._names = layout.names
+        self._layout, self._names = layout, layout.names
         self._height = layout.index["body_pos/pelvis/y"]
         self._activation = layout.ending("muscles", "activation")
 
@@ -194,6 +195,8 @@ class Plausibility:
                 yield Finding(episode.id, row + first, names[column], float(values[row, column]), problem)
         for step, name, value, problem in disorder(episode, steps):
             yield Finding(episode.id, step, name, value, problem)
+        for name, value, problem in wrong_returns(self._layout, episode, steps.state):
+            yield Finding(episode.id, -1, name, value, problem)
 
     def _checks(self, steps: EpisodeTimesteps, pay: _Pay) -> Iterator[Check]:
         state, reward = steps.state.astype(np.float64), steps.reward[:, None]

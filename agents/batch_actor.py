@@ -51,7 +51,7 @@ def act_together(
         plans: (N,) each body's own.
     """
     bodies = [Body(writer, plan) for writer, plan in zip(writers, plans, strict=True)]
-    clock, terms = Clock(), Terms(len(bodies))
+    clock, terms, rounds = Clock(), Terms(len(bodies)), Terms(len(bodies))
     over = np.ones(len(bodies), dtype=bool)
     with ExitStack() as ending:
         for body in bodies:
@@ -60,15 +60,20 @@ def act_together(
             if over.any():
                 observations = begin(environments, bodies, over, policies.latest(), physics, clock)
                 terms.clear(over)
+                rounds.clear(over)
             observations, _, terminated, truncated, infos = environments.step(decide(bodies, observations))
             for body, block in zip(bodies, blocks(infos["timesteps"]), strict=True):
                 body.writer.add_many(block)
             terms.add(infos["reward_terms"])
+            rounds.add(infos["round_rewards"])
             clock.steps += int(infos["timesteps"]["taken"].sum())
             over = terminated | truncated
             yield from [
                 bodies[i].writer.end(
-                    ended=infos["ended"][i], reward_terms=terms.of(i), step_ms_mean=clock.step_ms(bodies[i].began)
+                    ended=infos["ended"][i],
+                    reward_terms=terms.of(i),
+                    round_returns=rounds.of(i),
+                    step_ms_mean=clock.step_ms(bodies[i].began),
                 )
                 for i in np.flatnonzero(over).tolist()
             ]

@@ -1,4 +1,5 @@
-"""What a batch's decisions add up to, body by body: blocks to write, reward terms, and the time that steps took."""
+"""What a batch's decisions add up to, body by body: blocks to write, rewards by term and by round, and the time of a
+step."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def blocks(columns: Mapping[str, NDArray[Any]]) -> list[TimestepBlock]:
 
 
 class Terms:
-    """The reward's terms, summed over the decisions of each body's episode."""
+    """What is told by name, summed over the decisions of each body's episode: the reward's terms, or both rounds'."""
 
     def __init__(self, bodies: int) -> None:
         self._sums: dict[str, NDArray[np.float64]] = {}
@@ -48,7 +49,7 @@ class Terms:
         self._any[begun] = False
 
     def add(self, terms: Mapping[str, NDArray[Any]]) -> None:
-        """A vector environment's `infos["reward_terms"]`: (N,) each, and masks beside them."""
+        """A vector environment's `infos["reward_terms"]` or `infos["round_rewards"]`: (N,) each, with masks beside."""
         for name, values in terms.items():
             if not name.startswith("_"):
                 self._sums[name] = self._sums.get(name, 0.0) + values

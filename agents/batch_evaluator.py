@@ -67,7 +67,8 @@ def score_together(
 
     number = environments.num_envs
     bodies = [Body(writer, plan(body)) for body, writer in zip(range(number), writers, strict=True)]
-    clock, terms, all_of_them = Clock(), Terms(number), np.ones(number, dtype=bool)
+    clock, all_of_them = Clock(), np.ones(number, dtype=bool)
+    terms, rounds = Terms(number), Terms(number)
     with ExitStack() as ending:
         for one in bodies:
             ending.callback(one.writer.abort)
@@ -83,17 +84,20 @@ def score_together(
                 mask = np.isin(np.arange(number), starting)
                 observations = begin(environments, bodies, mask, policy, physics, clock)
                 terms.clear(mask)
+                rounds.clear(mask)
             observations, _, terminated, truncated, infos = environments.step(_act(bodies, playing, observations))
             taken = blocks(infos["timesteps"])
             for body in playing:
                 bodies[body].writer.add_many(taken[body])
             terms.add(infos["reward_terms"])
+            rounds.add(infos["round_rewards"])
             clock.steps += int(infos["timesteps"]["taken"].sum())
             over = terminated | truncated
             for body in [body for body in sorted(playing) if over[body]]:
                 found[playing.pop(body)] = bodies[body].writer.end(
                     ended=infos["ended"][body],
                     reward_terms=terms.of(body),
+                    round_returns=rounds.of(body),
                     step_ms_mean=clock.step_ms(bodies[body].began),
                 )
                 each(score_of(seeds, found))

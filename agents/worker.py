@@ -6,6 +6,7 @@ import logging
 import math
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ from agents.policies import FixedPolicy, PublishedPolicies
 from agents.policy import ActingPolicy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import Episode, Run
+from agents.round_returns import RECENT, means_of
 from agents.starts import stages, start_source
 from agents.telemetry import Telemetry
 from environment.config import EnvironmentConfig
@@ -127,6 +129,7 @@ class Rollouts:
         self.episodes = 0
         self._timesteps = 0
         self._untold: Episode | None = None
+        self._recent: deque[Episode] = deque(maxlen=RECENT)
         self._told_s = -math.inf
         self._starts, self._stages = start_source(run, config, replay), stages(run, config, replay)
         self._collected = Collected(replay, run.name, self._rests_s)
@@ -201,6 +204,7 @@ class Rollouts:
         self.episodes += 1
         self._timesteps += episode.length
         self._untold = episode
+        self._recent.append(episode)
         if time.monotonic() - self._told_s >= self._rests_s:
             self._tell(lives)
 
@@ -209,6 +213,7 @@ class Rollouts:
         episode, self._untold, self._told_s = self._untold, None, time.monotonic()
         if episode is None:
             return
+        recent = means_of(self._recent)
         rate = self._timesteps / (time.monotonic() - self._started_s)
         self._telemetry.status(
             bodies=len(lives.writers),
@@ -218,6 +223,8 @@ class Rollouts:
             policy_version=episode.start.policy_version,
             last_return=episode.episode_return,
             last_length=episode.length,
+            last_round_returns=dict(episode.round_returns),
+            recent=recent and recent.document(),
             last_ended=episode.ended,
             exploration=dict(episode.start.exploration),
             stage=episode.start.start.get(STAGE),
@@ -231,6 +238,7 @@ class Rollouts:
             "actor/step_ms": episode.step_ms_mean,
             "actor/policy_version": episode.start.policy_version,
         }
+        scalars |= {f"actor/{name}_return": value for name, value in episode.round_returns.items()}
         scalars |= {f"reward/{name}": value for name, value in episode.reward_terms.items()}
         self._telemetry.scalars(scalars, self._timesteps)
 

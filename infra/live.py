@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.table import Table
 
 from agents.confirmation import scores_text
+from agents.round_returns import Means, pooled, title
+from environment.round_rewards import ROUNDS
 from infra.fleet.local import LocalFleet
 from infra.progress import Snapshot
 
@@ -99,9 +101,9 @@ def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
 
 
 def _returns(snapshot: Snapshot) -> str:
-    """Of each worker's newest episode."""
-    newest = [status["last_return"] for status in snapshot.workers.values() if "last_return" in status]
-    return f"{sum(newest) / len(newest):,.0f}" if newest else "-"
+    """Means of the workers' recent episodes: of what is learned for, and of both rounds."""
+    recent = pooled([Means(**status["recent"]) for status in snapshot.workers.values() if status.get("recent")])
+    return recent.text() if recent else "-"
 
 
 def _waited_s(workers: Iterable[Mapping[str, Any]]) -> float:
@@ -116,7 +118,8 @@ def _share(learner: Mapping[str, Any]) -> str:
 
 def _processes(snapshot: Snapshot, fleet: LocalFleet) -> Table:
     table = Table(
-        "process", "state", "restarts", "MiB peak", "steps/s", "version", "last return", "steps", "ended by", "noise"
+        *("process", "state", "restarts", "MiB peak", "steps/s", "version", "last return"),
+        *(*map(title, ROUNDS), "steps", "ended by", "noise"),
     )
     for name, child in fleet.children.items():
         status = snapshot.statuses.get(name, {})
@@ -130,6 +133,7 @@ def _processes(snapshot: Snapshot, fleet: LocalFleet) -> Table:
             _number(status.get("timesteps_per_s")),
             str(status.get("policy_version", status.get("version", ""))),
             _number(status.get("last_return")),
+            *(_number(status.get("last_round_returns", {}).get(name)) for name in ROUNDS),
             str(status.get("last_length", "")),
             str(status.get("last_ended", status.get("evaluating", "")))[:30],
             f"{noise.get('kind', '')} {noise['sigma']:.2f}" if "sigma" in noise else str(noise.get("kind", "")),

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.analysis import newest
 from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, CheckpointStore, Version
 from agents.confirmation import scores_text
+from agents.replay.backlog import is_experience
 from agents.replay.contract import Replay
 from agents.replay.runs import Counts
+from agents.round_returns import RECENT, Means, means_of
 from agents.telemetry import read_statuses
 from infra.fleet.local import LocalFleet
 from infra.progress import evaluation_facts, first_use_s
@@ -49,7 +52,8 @@ def summarise(
     run: str, replay: Replay, store: CheckpointStore, folder: Path, fleet: LocalFleet, before: Before, seconds: float
 ) -> dict[str, Any]:
     """Totals of the run, and what this session added (`…_here`) since `before`."""
-    stored, counts = replay.run(run), replay.counts(run)
+    stored, counts, episodes = replay.run(run), replay.counts(run), replay.episodes_after(run, {})
+    recent = means_of(newest([episode for episode in episodes if is_experience(episode)], RECENT))
     # The folder may also hold the last words of processes of an earlier session.
     statuses = {name: status for name, status in read_statuses(folder).items() if name in fleet.children}
     learner = statuses.get("learner", {})
@@ -80,7 +84,8 @@ def summarise(
         "versions_published": len(published),
         "versions_kept": [version.number for version in versions],
         "latest_version": versions[-1].number if versions else 0,
-        "versions_acted_with": sorted({episode.start.policy_version for episode in replay.episodes_after(run, {})}),
+        "versions_acted_with": sorted({episode.start.policy_version for episode in episodes}),
+        "recent": recent and recent.document(),
         "evaluation": evaluation_facts(replay, run),
         "rates": {
             "timesteps_per_s": (counts.timesteps - before.counts.timesteps) / here_s,
@@ -129,6 +134,9 @@ def as_text(summary: Mapping[str, Any]) -> str:
         f"  documents  {', '.join(f'{count:,} {name}' for name, count in collections.items())}",
         f"  memory     {', '.join(f'{name} {peak:.0f} MiB' for name, peak in summary['peak_memory_mb'].items())}",
     ]
+    if summary["recent"]:
+        recent = Means(**summary["recent"])
+        lines.insert(3, f"  returns    {recent.text()}, mean of the newest {recent.episodes} that acted for training")
     for name in ("newest", "best"):
         if evaluation[name]:
             lines.append(f"  {name:<10} version {evaluation[name]['version']}: {_score(evaluation[name])}")

@@ -15,6 +15,7 @@ from agents.policy import ActingPolicy
 from agents.replay.columns import TimestepBlock
 from agents.replay.contract import EpisodeWriter
 from agents.replay.runs import Episode, EpisodeStart
+from agents.round_returns import earned
 from environment.body_model import BodyModel
 from environment.motions.excitations import ActivationDynamics
 from environment.motions.motion import Motion, MotionRefused
@@ -98,7 +99,7 @@ def show_motion(
             continue
         states = whole[offset : offset + decisions * held + 1]
         actions = between(states[:-held:held], states[held::held])
-        yield _write(motion, offset, states, np.repeat(actions, held, axis=0), held, reward, writer, how)
+        yield _write(motion, offset, states, np.repeat(actions, held, axis=0), held, reward, layout, writer, how)
 
 
 def show_policy(
@@ -125,6 +126,7 @@ def _write(
     actions: Float32,
     held: int,
     reward: Reward,
+    layout: StateLayout,
     writer: EpisodeWriter,
     how: str,
 ) -> Episode:
@@ -156,6 +158,8 @@ def _write(
             truncated=ends,
         )
     )
-    totals = {name: float(values.sum()) for name, values in terms.items()}
+    totals, rounds = (
+        {name: float(values.sum()) for name, values in told.items()} for told in (terms, earned(layout, states[1:]))
+    )
     # The motion goes on, or would: what comes after is worth something.
-    return writer.end(ended=TIME_LIMIT, reward_terms=totals, step_ms_mean=0.0)
+    return writer.end(ended=TIME_LIMIT, reward_terms=totals, round_returns=rounds, step_ms_mean=0.0)

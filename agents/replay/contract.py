@@ -60,11 +60,21 @@ class EpisodeWriter(Protocol):
         Raises: RefusedTimestep of the first one that may not enter; those before it are taken, those after it not.
         """
 
-    def end(self, *, ended: str, reward_terms: Mapping[str, float], step_ms_mean: float) -> Episode:
+    def end(
+        self,
+        *,
+        ended: str,
+        reward_terms: Mapping[str, float],
+        step_ms_mean: float,
+        round_returns: Mapping[str, float] | None = None,
+    ) -> Episode:
         """Writes what is left of the open episode's timesteps, then its document.
 
         An episode whose last timestep is neither terminated nor truncated (a simulator failure) becomes truncated.
         Waits and retries while the store is away; never drops.
+
+        Args:
+            round_returns: What both rounds pay for the episode; None where nobody has computed it.
 
         Raises: ValueError when `reward_terms` do not add up to the return; RuntimeError when no episode is open, or
             when a newer life of this worker has closed it.

@@ -101,6 +101,7 @@ def episode_document(episode: Episode) -> Document:
         "length": episode.length,
         "return": episode.episode_return,
         "reward_terms": plain(episode.reward_terms),
+        "round_returns": plain(episode.round_returns),
         "ended": episode.ended,
         "terminated": episode.terminated,
         "truncated": episode.truncated,
@@ -120,6 +121,8 @@ def episode_of(document: Mapping[str, Any]) -> Episode:
         length=document["length"],
         episode_return=document["return"],
         reward_terms=document["reward_terms"],
+        # Documents of before both rounds' returns were logged have none.
+        round_returns=document.get("round_returns", {}),
         ended=document["ended"],
         terminated=document["terminated"],
         truncated=document["truncated"],

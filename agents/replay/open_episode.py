@@ -54,6 +54,7 @@ class OpenEpisode:
         writer: int,
         ended: str,
         reward_terms: Mapping[str, float],
+        round_returns: Mapping[str, float],
         step_ms_mean: float,
         finished: datetime,
     ) -> Episode:
@@ -67,6 +68,7 @@ class OpenEpisode:
             length=self.last.step,
             episode_return=self.episode_return,
             reward_terms=reward_terms,
+            round_returns=round_returns,
             ended=ended,
             terminated=bool(self.last.terminated),
             truncated=bool(self.last.truncated),

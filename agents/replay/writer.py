@@ -110,18 +110,28 @@ class LogWriter:
             self._count_refusal(episode, block.timestep(good, episode.last.step + 1), refusal)
             raise refusal
 
-    def end(self, *, ended: str, reward_terms: Mapping[str, float], step_ms_mean: float) -> Episode:
+    def end(
+        self,
+        *,
+        ended: str,
+        reward_terms: Mapping[str, float],
+        step_ms_mean: float,
+        round_returns: Mapping[str, float] | None = None,
+    ) -> Episode:
         episode = self._needed()
-        terms = {str(name): float(value) for name, value in reward_terms.items()}
+        terms, rounds = (
+            {str(name): float(value) for name, value in told.items()} for told in (reward_terms, round_returns or {})
+        )
         episode.check_terms(terms)
-        return self._close(episode, ended, terms, step_ms_mean)
+        return self._close(episode, ended, terms, rounds, step_ms_mean)
 
     def abort(self) -> Episode | None:
         episode = self._open
         if episode is None:
             return None
         wall_ms = (utc_now() - episode.started).total_seconds() * 1000
-        return self._close(episode, ABORTED, {UNSPLIT: episode.episode_return}, wall_ms / max(1, episode.last.step))
+        step_ms_mean = wall_ms / max(1, episode.last.step)
+        return self._close(episode, ABORTED, {UNSPLIT: episode.episode_return}, {}, step_ms_mean)
 
     def note(self, kind: str, **details: Any) -> None:
         self._note(kind, plain(details))
@@ -136,7 +146,9 @@ class LogWriter:
             self._flush(self._open)
         return self._sink.finish(wait_s)
 
-    def _close(self, episode: OpenEpisode, ended: str, terms: dict[str, float], step_ms_mean: float) -> Episode:
+    def _close(
+        self, episode: OpenEpisode, ended: str, terms: dict[str, float], rounds: dict[str, float], step_ms_mean: float
+    ) -> Episode:
         if not episode.over:
             episode.last = replace(episode.last, truncated=True)
             if self._filled:
@@ -150,6 +162,7 @@ class LogWriter:
             writer=self.writer,
             ended=ended,
             reward_terms=terms,
+            round_returns=rounds,
             step_ms_mean=step_ms_mean,
             finished=utc_now(),
         )

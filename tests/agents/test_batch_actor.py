@@ -159,6 +159,7 @@ def test_every_body_stores_bit_for_bit_what_it_would_alone(run: Run, kind: Kind)
     finished = [episode for episode in episodes if episode.ended != "aborted"]
     counts = [sum(one.writer == writer for one in finished) for writer in range(1, BODIES + 1)]
     assert min(counts) >= 2
+    assert all(list(one.round_returns) == ["round1", "round2"] for one in finished)
     single = alone(run, policy, plans_of(kind), counts)
     for writer, count in enumerate(counts, 1):
         assert stored(replay, writer, count) == stored(single, writer, count)

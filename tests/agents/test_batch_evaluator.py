@@ -80,6 +80,7 @@ def test_many_bodies_score_what_one_does_to_the_last_bit(run: Run) -> None:
     for episode in episodes:
         other = theirs[episode.start.seed]
         assert (episode.ended, episode.start, episode.reward_terms) == (other.ended, other.start, other.reward_terms)
+        assert episode.round_returns == other.round_returns != {}
         here, there = many.timesteps(episode), one.timesteps(other)
         for name in ("state", "reward", "terminated", "truncated"):
             assert getattr(here, name).tobytes() == getattr(there, name).tobytes(), name

@@ -29,6 +29,7 @@ from agents.replay.memory import MemoryReplay
 from agents.replay.mixture import Mixture
 from agents.replay.runs import Run
 from agents.replay_config import ReplayConfig
+from agents.round_returns import wrong_returns
 from agents.training import resume
 from environment.config import EnvironmentConfig
 from environment.imitation.build import reward_of
@@ -58,7 +59,11 @@ def shown(replay: MemoryReplay, name: str = "demo") -> Run:
     layout = layout_of(run)
     writer = replay.writer(name, "demonstrator")
     reward = reward_of(CONFIG.environment, layout)
-    assert len(list(show_motion(gait(), layout, reward, some_inverse(run), HELD, writer))) == HELD
+    shown = list(show_motion(gait(), layout, reward, some_inverse(run), HELD, writer))
+    assert len(shown) == HELD
+    for episode in shown:
+        assert episode.round_returns["round2"] == pytest.approx(episode.episode_return)
+        assert not list(wrong_returns(layout, episode, replay.timesteps(episode).state))
     return run
 
 

@@ -249,6 +249,7 @@ def test_a_stranger_reads_the_log_by_its_field_names(replay: MongoReplay, mongod
         summary = data.episodes.find_one({"run": "run"})
         assert summary is not None
         assert (summary["return"], summary["length"], summary["ended"]) == (episode.episode_return, 12, "fall")
+        assert summary["round_returns"] == {"round1": -episode.episode_return, "round2": episode.episode_return / 3}
         assert data.timesteps.index_information().keys() == {"_id_"}
         run = data.runs.find_one({"_id": "run"})
         assert run is not None

@@ -278,11 +278,19 @@ def test_episodes_come_back_from_their_table_as_they_were(source: MemoryReplay) 
         episodes[0],
         episode_return=float("nan"),
         reward_terms={"b": 0.1, "a": -0.0},
+        round_returns={"round1": float("-inf"), "round2": 1e-300},
         start=dataclasses.replace(episodes[0].start, exploration={"sigma": 0.1, "of": [1, {"x": None}]}),
     )
     (back,) = episodes_of(episodes_table([odd]))
     assert str(back) == str(odd)
     assert episodes_of(episodes_table(episodes)) == episodes
+    assert all(list(episode.round_returns) == ["round1", "round2"] for episode in episodes)
+
+
+def test_an_export_of_before_both_rounds_were_logged_tells_none(source: MemoryReplay) -> None:
+    episodes = source.episodes_after(RUN, {})
+    older = episodes_of(episodes_table(episodes).drop_columns(["round_returns"]))
+    assert older == [dataclasses.replace(episode, round_returns={}) for episode in episodes]
 
 
 def test_minari_opens_the_decisions_with_the_runs_own_observations(source: MemoryReplay, tmp_path: Path) -> None:
@@ -294,6 +302,8 @@ def test_minari_opens_the_decisions_with_the_runs_own_observations(source: Memor
     dataset = minari.MinariDataset(tmp_path / "minari")
     assert (dataset.total_episodes, dataset.total_steps) == (made.episodes, made.steps)
     assert made.episodes == len(episodes)
+    told = [one["options"]["round_returns"] for one in dataset.storage.get_episode_metadata(range(len(episodes)))]
+    assert told == [episode.round_returns for episode in episodes]
     for episode, found in zip(episodes, dataset.iterate_episodes(), strict=True):
         steps = source.timesteps(episode)
         decisions = np.flatnonzero(steps.decision)

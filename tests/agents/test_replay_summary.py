@@ -13,7 +13,7 @@ import pytest
 from agents.replay.contract import RefusedTimestep
 from agents.replay.data.selection import Selection
 from agents.replay.data.summary import summarise
-from agents.replay.data.text import columns, episodes_text
+from agents.replay.data.text import columns, episode_facts, episodes_text
 from agents.replay.documents import episode_document
 from agents.replay.ids import episode_id
 from agents.replay.memory import MemoryReplay
@@ -39,6 +39,8 @@ def an_episode(
         length=number,
         episode_return=value,
         reward_terms={"all": value},
+        # Of before both rounds were logged is the first one.
+        round_returns={"round1": -10.0 * number, "round2": 1000.0 * number} if number > 1 else {},
         ended=ended,
         terminated=ended == "fall",
         truncated=ended != "fall",
@@ -74,6 +76,8 @@ def test_a_summary_counts_by_purpose_worker_and_policy_version(replay: MemoryRep
         "timesteps": 20,
         "aborted": 1,
         "returns": (-5.0, 20.0, 40.0),
+        "length": 2.5,
+        "round_returns": {"round1": -30.0, "round2": 3000.0},
     }, "the return of an aborted episode says nothing"
     assert [(one["name"], one["episodes"], one["aborted"]) for one in found["workers"]] == [("a", 3, 1), ("b", 2, 0)]
     assert {one["name"]: one["timesteps"] for one in found["purposes"]} == {"explore": 2, "train": 12, "evaluate": 6}
@@ -82,6 +86,13 @@ def test_a_summary_counts_by_purpose_worker_and_policy_version(replay: MemoryRep
     assert found["ended"] == {"fall": 2, "time_limit": 1, "simulator_error": 1, "aborted": 1}
     assert (found["first"], found["last"]) == ("2026-01-01T12:01:00.000+00:00", "2026-01-01T12:05:30.000+00:00")
     assert json.loads(json.dumps(found))["counts"]["episodes"] == 5
+
+
+def test_what_both_rounds_paid_stands_beside_the_returns_and_the_steps_that_they_took(replay: MemoryReplay) -> None:
+    header, everything, *_, explored, _ = summarise(replay, "run").text().splitlines()[2:7]
+    assert header.split("  ")[-3:] == ["median steps", "median round 1", "median round 2"]
+    assert everything.split()[-6:] == ["-5", "20", "40", "2.5", "-30", "3,000"]
+    assert explored.split()[-6:] == ["10", "10", "10", "1", "-", "-"], "it was not logged"
 
 
 def test_few_policy_versions_are_told_one_by_one(replay: MemoryReplay) -> None:
@@ -95,6 +106,7 @@ def test_a_run_without_episodes_has_a_summary() -> None:
     found = summarise(replay, "run")
     assert found.all.returns is None
     assert (found.first, found.last) == (None, None)
+    assert found.all.length is None
     assert "0 timesteps stored" in found.text()
 
 
@@ -152,6 +164,9 @@ def test_each_episode_is_one_line_of_aligned_columns() -> None:
     assert len(lines) == 1 + len(EPISODES)
     assert len({len(line) for line in lines}) == 1
     assert lines[3].split()[-1] == "3"
+    assert lines[1].split()[-4:] == ["10", "-", "-", "fall"]
+    assert lines[2].split()[-4:] == ["30", "-20", "2,000", "time_limit"]
+    assert [(one["return"], one["round1"]) for one in map(episode_facts, EPISODES[:2])] == [(10.0, None), (30.0, -20.0)]
     assert columns(("a", "b"), [("long", "1"), ("x", "22")]) == "a      b\nlong   1\nx     22"
 
 

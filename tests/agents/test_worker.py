@@ -25,6 +25,7 @@ from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.replay.runs import EpisodeStart, Purpose, Run
+from agents.round_returns import means_of
 from agents.telemetry import read_statuses
 from agents.worker import Collected, Plans, Rollouts
 from environment.config import EnvironmentConfig
@@ -183,6 +184,10 @@ def test_a_worker_explores_until_there_is_a_policy_and_then_acts_with_it(
     assert (status["episodes"], status["policy_version"]) == (5, 1)
     assert status["timesteps"] == sum(episode.length for episode in episodes)
     assert status["last_return"] == episodes[-1].episode_return
+    assert status["last_round_returns"] == episodes[-1].round_returns
+    recent = means_of(episodes)
+    assert recent is not None
+    assert status["recent"] == recent.document()
     (stopped,) = replay.events(RUN, "worker_stopped")
     assert stopped["details"] == {"episodes": 5, "timesteps": status["timesteps"]}
 

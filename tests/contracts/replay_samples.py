@@ -79,4 +79,9 @@ def write_episode(writer: EpisodeWriter, steps: list[TimeStep], start: EpisodeSt
         writer.add(step)
     total = sum(step.reward for step in steps)
     ended = "fall" if steps[-1].terminated else "time_limit"
-    return writer.end(ended=ended, reward_terms={"speed": total - 1.0, "alive": 1.0}, step_ms_mean=2.0)
+    return writer.end(
+        ended=ended,
+        reward_terms={"speed": total - 1.0, "alive": 1.0},
+        round_returns={"round1": -total, "round2": total / 3},
+        step_ms_mean=2.0,
+    )

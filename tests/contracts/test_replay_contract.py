@@ -98,7 +98,19 @@ def test_an_episode_document_is_read_as_it_was_written(replay: Log) -> None:
     assert written.ended == "fall"
     assert (written.terminated, written.truncated) == (True, False)
     assert sum(written.reward_terms.values()) == pytest.approx(written.episode_return)
+    total = sum(step.reward for step in sample_episode(2, 5))
+    assert written.round_returns == {"round1": -total, "round2": total / 3}
     assert written.started <= written.finished
+
+
+def test_an_episode_document_of_before_both_rounds_were_logged_tells_none(replay: Log) -> None:
+    writer = replay.writer("run", "w")
+    written = write_episode(writer, sample_episode(2, 5), START)
+    older = episode_document(dataclasses.replace(written, id=written.id + 1))
+    del older["round_returns"]
+    replay.insert_episode(older)
+    assert [one.round_returns for one in replay.episodes_after("run", {})] == [written.round_returns, {}]
+    assert replay.episode(written.id + 1) == dataclasses.replace(written, id=written.id + 1, round_returns={})
 
 
 def test_an_episode_is_found_by_its_id_alone(replay: Log) -> None:
@@ -379,6 +391,7 @@ def test_an_aborted_episode_is_truncated_in_the_log(replay: Log) -> None:
         assert episode.length == written - 1
         assert replay.timesteps(episode).truncated.tolist() == [False] * (written - 1) + [True]
         assert sum(episode.reward_terms.values()) == pytest.approx(episode.episode_return)
+        assert episode.round_returns == {}, "nobody was left to tell"
 
 
 def test_nothing_open_is_nothing_to_abort(replay: Log) -> None:

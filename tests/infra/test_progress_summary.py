@@ -26,6 +26,7 @@ from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.replay.runs import Run
+from agents.round_returns import Means, means_of
 from agents.scoring import Scorer
 from agents.training import train_run
 from infra.fleet.local import LocalFleet, ProcessSpec
@@ -202,6 +203,10 @@ def test_a_summary_counts_what_an_independent_reader_counts(
     assert found["versions_acted_with"] == [0, newest]
     assert found["evaluation"]["newest"]["version"] == newest
     assert found["resumed_from_version"] is None
+    recent = means_of(first)
+    assert recent is not None
+    assert found["recent"] == recent.document(), "evaluations are none of them"
+    assert f"\n  returns    {recent.text()}, mean of the newest {len(first)} that acted for" in as_text(found)
 
 
 def test_processes_of_an_earlier_session_do_not_speak_for_this_one(
@@ -296,6 +301,21 @@ def test_totals_say_how_the_learner_does_and_what_the_newest_score_is(replay: Me
     assert "evaluation version 3: 1,500 ± 20 on native, 75% fell" in line
 
 
+def test_returns_are_means_of_recent_episodes_by_both_rounds_too_with_their_length_beside(replay: MemoryReplay) -> None:
+    statuses = {
+        f"worker-{n}": {"timesteps_per_s": 1.0, "recent": Means(count, value, steps, rounds).document()}
+        for n, (count, value, steps, rounds) in enumerate(
+            [
+                (100, 60.0, 40.0, {"round1": -100.0, "round2": 300.0}),
+                (50, 90.0, 70.0, {"round1": -160.0, "round2": 600.0}),
+            ]
+        )
+    }
+    line = one_line(snapshot(replay, statuses=statuses | {"worker-2": {"timesteps_per_s": 1.0, "recent": None}}), 0)
+    assert ", returns 70 per episode of 50 steps (round 1: -120, round 2: 400), " in line
+    assert totals(snapshot(replay), 0)["returns"] == "-"
+
+
 def test_both_engines_scores_are_shown_and_whether_the_reference_agrees(
     replay: MemoryReplay, fleet: LocalFleet, tmp_path: Path
 ) -> None:
@@ -345,13 +365,24 @@ def test_a_view_in_a_terminal_shows_every_process(
     fleet.start(ProcessSpec("learner", ("-c", "import time; time.sleep(60)")))
     noise = {"kind": "ornstein_uhlenbeck", "sigma": 0.25}
     status = {"timesteps_per_s": 88.0, "last_return": 321.0, "last_ended": "fall", "exploration": noise}
+    status["last_round_returns"] = {"round1": -4567.0, "round2": 987.0}
     text = io.StringIO()
     with redirect_stdout(text):
         view = View(RUN, None)
         with view:
             view.show(snapshot(replay, statuses={"worker-0.here": status}), fleet, 0)
     shown = text.getvalue()
-    for word in ("worker-0.here", "learner", "running", "88", "321", "fall", "ornstein_uhlenbeck 0.25"):
+    for word in (
+        "worker-0.here",
+        "learner",
+        "running",
+        "88",
+        "321",
+        "-4,567",
+        "987",
+        "fall",
+        "ornstein_uhlenbeck 0.25",
+    ):
         assert word in shown, word
 
 

@@ -96,6 +96,7 @@ def _buffer(episode: Episode, observations: Any, actions: Any, rewards: Any) -> 
             "purpose": episode.start.purpose,
             "policy_version": episode.start.policy_version,
             "ended": episode.ended,
+            "round_returns": dict(episode.round_returns),
         },
         observations=observations,
         actions=actions,

@@ -32,6 +32,7 @@ _SCALARS = {
 TIMESTEP_OPTIONS = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
 """For `pyarrow.parquet.ParquetWriter`."""
 
+_SUMS = ("reward_terms", "round_returns")
 EPISODES = pa.schema(
     [
         pa.field("episode", pa.int64(), nullable=False),
@@ -43,7 +44,7 @@ EPISODES = pa.schema(
         pa.field("start", pa.string(), nullable=False, metadata={"is": "JSON"}),
         pa.field("length", pa.int64(), nullable=False),
         pa.field("return", pa.float64(), nullable=False),
-        pa.field("reward_terms", pa.map_(pa.string(), pa.float64()), nullable=False),
+        *(pa.field(name, pa.map_(pa.string(), pa.float64()), nullable=False) for name in _SUMS),
         pa.field("ended", pa.string(), nullable=False),
         *(pa.field(name, pa.bool_(), nullable=False) for name in ("terminated", "truncated")),
         pa.field("step_ms_mean", pa.float64(), nullable=False),
@@ -111,15 +112,16 @@ def _flat(document: Mapping[str, Any]) -> dict[str, Any]:
             "format is older than the documents: give it a column"
         )
     row |= {name: json.dumps(row[name]) for name in _JSON}
-    row["reward_terms"] = list(row["reward_terms"].items())
+    row |= {name: list(row[name].items()) for name in _SUMS}
     return row
 
 
 def _document(row: Mapping[str, Any]) -> dict[str, Any]:
     dates: dict[str, datetime] = {name: row[name].astimezone(UTC) for name in _DATES}
-    # An older export has no column for the start.
-    maps = {name: json.loads(row.get(name, "{}")) for name in _JSON} | {"reward_terms": dict(row["reward_terms"])}
-    return {**row, "_id": row["episode"], **maps, **dates}
+    # An older export has no column for the start, and none for what both rounds paid.
+    maps = {name: json.loads(row.get(name, "{}")) for name in _JSON}
+    sums = {name: dict(row.get(name, ())) for name in _SUMS}
+    return {**row, "_id": row["episode"], **maps, **sums, **dates}
 
 
 def _vector(size: int) -> pa.DataType:

@@ -12,6 +12,8 @@ from agents.analysis import endings
 from agents.replay.data.text import columns, moment, number
 from agents.replay.log import Log
 from agents.replay.runs import ABORTED, Counts, Episode, Run
+from agents.round_returns import title
+from environment.round_rewards import ROUNDS
 
 _VERSION_RANGES = 8
 
@@ -27,6 +29,10 @@ class Group:
     aborted: int
     returns: tuple[float, float, float] | None
     """Least, median and largest of the episodes that were not aborted; None when all were."""
+    length: float | None
+    """Their median control steps: episodes start anywhere, so a return says little without it."""
+    round_returns: Mapping[str, float]
+    """Their median return by the true reward of each round; of those that tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,10 @@ class Summary:
 
 
 _RUN_FACTS = ("task", "physics", "observation", "reward", "code_version")
-_HEADER = ("episodes", "timesteps", "aborted", "least return", "median", "largest")
+_HEADER = (
+    *("episodes", "timesteps", "aborted", "least return", "median", "largest"),
+    *("median steps", *(f"median {title(name)}" for name in ROUNDS)),
+)
 
 
 def summarise(replay: Log, name: str) -> Summary:
@@ -135,13 +144,17 @@ def _by_version(episodes: Sequence[Episode]) -> list[Group]:
 
 
 def _group(name: str, episodes: Sequence[Episode]) -> Group:
-    whole = [episode.episode_return for episode in episodes if episode.ended != ABORTED]
+    ended = [episode for episode in episodes if episode.ended != ABORTED]
+    whole = [episode.episode_return for episode in ended]
+    told = {name: [one.round_returns[name] for one in ended if name in one.round_returns] for name in ROUNDS}
     return Group(
         name=name,
         episodes=len(episodes),
         timesteps=sum(episode.length + 1 for episode in episodes),
         aborted=len(episodes) - len(whole),
         returns=(min(whole), statistics.median(whole), max(whole)) if whole else None,
+        length=statistics.median(episode.length for episode in ended) if ended else None,
+        round_returns={name: statistics.median(values) for name, values in told.items() if values},
     )
 
 
@@ -158,7 +171,10 @@ def _counted(reasons: Mapping[str, int]) -> str:
 
 def _row(group: Group) -> tuple[str, ...]:
     returns = [number(value) for value in group.returns] if group.returns else ["-"] * 3
-    return (group.name, f"{group.episodes:,}", f"{group.timesteps:,}", f"{group.aborted:,}", *returns)
+    steps, *rounds = (
+        "-" if value is None else number(value) for value in (group.length, *map(group.round_returns.get, ROUNDS))
+    )
+    return (group.name, f"{group.episodes:,}", f"{group.timesteps:,}", f"{group.aborted:,}", *returns, steps, *rounds)
 
 
 def _plain(groups: Group | Sequence[Group]) -> Any:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.replay.runs import Episode
+from environment.round_rewards import ROUNDS
 
-_EPISODE_COLUMNS = ("episode", "finished", "worker", "purpose", "policy", "seed", "length", "return", "ended")
+_EPISODE_COLUMNS = ("episode", "finished", "worker", "purpose", "policy", "seed", "length", "return", *ROUNDS, "ended")
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -32,7 +33,7 @@ def moment(time: datetime | None) -> str | None:
 
 
 def episode_facts(episode: Episode) -> dict[str, Any]:
-    """What one line of `episodes` tells."""
+    """What one line of `episodes` tells; None for what both rounds paid where it was not logged."""
     start = episode.start
     return {
         "episode": episode.id,
@@ -43,6 +44,7 @@ def episode_facts(episode: Episode) -> dict[str, Any]:
         "seed": start.seed,
         "length": episode.length,
         "return": episode.episode_return,
+        **{name: episode.round_returns.get(name) for name in ROUNDS},
         "ended": episode.ended,
     }
 
@@ -51,6 +53,7 @@ def episodes_text(episodes: Iterable[Episode]) -> str:
     """One line per episode."""
     rows = []
     for episode in episodes:
-        facts = episode_facts(episode) | {"return": number(episode.episode_return)}
+        facts = episode_facts(episode)
+        facts |= {name: "-" if facts[name] is None else number(facts[name]) for name in ("return", *ROUNDS)}
         rows.append([str(facts[name]) for name in _EPISODE_COLUMNS])
     return columns(_EPISODE_COLUMNS, rows)
