@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from agents.replay.backlog import is_experience
 from agents.replay.columns import EpisodeTimesteps
 from agents.replay.contract import Replay
-from agents.replay.runs import ABORTED, Episode, Run
+from agents.replay.runs import Episode, Run
 from environment.imitation.reference import Clock, phase_after
 from environment.physics.contract import Physics, SimulationError
+from environment.physics.integration import Integration
 from environment.rewards import Reward
 from environment.state import TARGET_VELOCITY, StateLayout
 from environment.terminations import FALL_PELVIS_HEIGHT_M
@@ -93,15 +94,23 @@ class Resimulator:
     """Plays one run's episodes on one physics."""
 
     def __init__(
-        self, run: Run, reward: Reward, physics: Physics, scored: Reward | None = None, clock: Clock | None = None
+        self,
+        run: Run,
+        reward: Reward,
+        physics: Physics,
+        scored: Reward | None = None,
+        clock: Clock | None = None,
+        *,
+        as_drawn: bool = False,
     ) -> None:
         """Episodes are paid by `reward`, evaluations by `scored` if it is another one; `clock` is of what is imitated.
+        `as_drawn`: each is integrated as was drawn for it when it was played, on this very physics.
 
         Raises: ValueError when `physics` is of another body, or describes its states otherwise than the run."""
         self.layout = physics.layout.with_target()
         _refuse_other_body(run, physics, self.layout)
         self._reward, self._scored, self._physics = reward, scored or reward, physics
-        self._clock = clock
+        self._clock, self._as_drawn = clock, as_drawn
         self._target = self.layout.where(TARGET_VELOCITY)
         self._center = self.layout.where("misc/mass_center_pos")
         self._height = self.layout.index["body_pos/pelvis/y"]
@@ -162,6 +171,8 @@ class Resimulator:
         self, episode: Episode, stored: EpisodeTimesteps, stop: Callable[[], bool]
     ) -> tuple[Float64, str | None] | None:
         """The reference's states (K+1, S) to its own fall, the last excitation or its failure, and that failure."""
+        if self._as_drawn:
+            self._physics.integrate_as(self._drawn(episode))
         states = [self._begin(stored.state[0], in_default_pose=episode.start.in_default_pose)]
         # The stored arrivals' excitations; then the last one held, if it is for a fall that they are all waiting.
         held = HELD_STEPS if self._stored_fall(stored) is not None else 0
@@ -180,6 +191,12 @@ class Resimulator:
             if state[self._height] < FALL_PELVIS_HEIGHT_M:
                 break
         return np.stack(states), None
+
+    def _drawn(self, episode: Episode) -> Integration:
+        found = episode.start.integration
+        if found is None or episode.start.physics != self.physics:
+            raise NotReplayable(f"it was played on {episode.start.physics}, and nothing was drawn for it")
+        return found
 
     def _begin(self, stored: NDArray[np.float32], *, in_default_pose: bool) -> Float64:
         """The reference's first state: its reset, if the episode began there too; else it is put where that began."""
@@ -209,44 +226,6 @@ class Resimulator:
         """The last step, if a fall ended the episode; its height was judged before it was rounded."""
         low = stored.state[-1, self._height] < FALL_PELVIS_HEIGHT_M + _ROUNDING_M
         return len(stored.state) - 1 if low and stored.terminated[-1] else None
-
-
-def ordinary(episodes: Sequence[Episode], physics: str) -> tuple[list[Episode], dict[str, int]]:
-    """Those that show how far a run's own `physics` is off, and how many are left out for each of the other reasons.
-
-    An aborted episode ends where its worker was stopped, so its return says nothing; a confirmation or an official
-    score was played on a reference already.
-    """
-    reasons = {
-        "aborted": [one for one in episodes if one.ended == ABORTED],
-        "evaluated_on_another_physics": [
-            one
-            for one in episodes
-            if one.ended != ABORTED and one.start.purpose == "evaluate" and one.start.physics != physics
-        ],
-    }
-    others = {one.id for group in reasons.values() for one in group}
-    kept = [one for one in episodes if one.id not in others]
-    return kept, {reason: len(group) for reason, group in reasons.items()}
-
-
-def select(episodes: Sequence[Episode], count: int, by: str, ids: Sequence[int] = ()) -> list[Episode]:
-    """Those with these `ids`, else the `count` that are first `by` `newest`, `worst` or `best` return.
-
-    Raises: KeyError for an id that is no finished episode of the run.
-    """
-    if ids:
-        known = {episode.id: episode for episode in episodes}
-        unknown = [id for id in ids if id not in known]
-        if unknown:
-            raise KeyError(f"the run has no episode {', '.join(map(str, unknown))}; it has {len(known)} others")
-        return [known[id] for id in ids]
-    orders: dict[str, Callable[[Episode], tuple[float, int]]] = {
-        "newest": lambda episode: (-episode.finished.timestamp(), -episode.id),
-        "worst": lambda episode: (episode.episode_return, episode.id),
-        "best": lambda episode: (-episode.episode_return, episode.id),
-    }
-    return sorted(episodes, key=orders[by])[:count]
 
 
 def resimulate(

@@ -10,6 +10,7 @@ from typing import Any
 from environment.actions import FrameSkip, check_bins
 from environment.arguments import is_number, is_whole
 from environment.observations import OBSERVATIONS
+from environment.physics.integration import Draws
 from environment.physics.native.settings import METHODS, NativeSettings
 from environment.physics.settings import INTEGRATORS, OpenSimSettings
 from environment.rewards import TASK_REWARDS
@@ -39,8 +40,13 @@ class EnvironmentConfig:
     """Of that physics; None is its own default for rollouts."""
     accuracy: float | None = None
     """Error that an integrator step may make, as that physics counts it; None is its own default for rollouts."""
+    accuracies: tuple[float, float] | None = None
+    """Instead of one accuracy: every training episode has its own, drawn by its seed, its logarithm evenly between
+    these two. A policy then can not live on one integrator's errors. Never in a score, see `scored`."""
     stale_controls: bool = False
     """Keep osim-rl's fault that a step's first integrator stage uses the previous action."""
+    stale_share: float | None = None
+    """Instead: keep it in this share of the training episodes, 0..1. Only with `RungeKuttaMerson`."""
     observation: str = "compact"
     frame_skip: int | tuple[int, int] = 4
     """Control steps an action is held: a number, or a range to draw from."""
@@ -73,6 +79,11 @@ class EnvironmentConfig:
             raise ValueError(f"observation {self.observation!r} is unknown; there are {', '.join(OBSERVATIONS)}")
         if self.reward is not None and self.reward not in TASK_REWARDS:
             raise ValueError(f"reward {self.reward!r} is unknown; there are {', '.join(TASK_REWARDS)}")
+        if self.accuracy is not None and self.accuracies is not None:
+            raise ValueError(
+                f"accuracy={self.accuracy!r} is of every episode, accuracies={list(self.accuracies)} are drawn from: "
+                "leave one out"
+            )
         _ = self.physics_settings
         FrameSkip(self.frame_skip)
         check_bins(self.bins)
@@ -126,6 +137,11 @@ class EnvironmentConfig:
         return self.reward or task(self.task).reward
 
     @property
+    def draws(self) -> bool:
+        """Whether episodes have integrator settings of their own."""
+        return self.accuracies is not None or self.stale_share is not None
+
+    @property
     def physics_settings(self) -> NativeSettings | OpenSimSettings:
         """How the physics integrates."""
         owners = [name for name, known in _INTEGRATORS.items() if self.integrator in known]
@@ -139,16 +155,35 @@ class EnvironmentConfig:
             chosen["integrator"] = self.integrator
         if self.accuracy is not None:
             chosen["accuracy"] = self.accuracy
+        if self.draws:
+            chosen["draws"] = Draws(self.accuracies, self.stale_share)
         return PHYSICS[self.physics](**chosen)
 
     def on(self, physics: str, integrator: str | None = None, accuracy: float | None = None) -> EnvironmentConfig:
         """The same environment on another physics; None is that one's own default for rollouts."""
-        return replace(self, physics=physics, integrator=integrator, accuracy=accuracy, stale_controls=False)
+        return replace(
+            self,
+            physics=physics,
+            integrator=integrator,
+            accuracy=accuracy,
+            accuracies=None,
+            stale_controls=False,
+            stale_share=None,
+        )
+
+    def undrawn(self) -> EnvironmentConfig:
+        """The same with all episodes integrated alike. What would be drawn is as osim-rl has it: accuracy 5e-5 with its
+        integrator, or the physics' default with another one; late controls in every episode."""
+        accuracy = self.accuracy
+        if self.accuracies is not None and self.integrator == OSIM_RL_INTEGRATOR:
+            accuracy = OSIM_RL_ACCURACY
+        stale_controls = self.stale_controls or self.stale_share is not None
+        return replace(self, accuracy=accuracy, accuracies=None, stale_controls=stale_controls, stale_share=None)
 
     def scored(self) -> EnvironmentConfig:
         """The same with the task's own reward and endings: what scores are made in, whatever is learned for. What the
-        policy sees stays, the phase of a motion included."""
-        return replace(self, reward=None, shaping={}, aborts=(), imitation=0.0, late_targets=0.0)
+        policy sees stays, the phase of a motion included. All episodes are integrated alike, see `undrawn`."""
+        return replace(self.undrawn(), reward=None, shaping={}, aborts=(), imitation=0.0, late_targets=0.0)
 
     def official(self) -> EnvironmentConfig:
         """The same task integrated as osim-rl 2.1.5 does it, by its own reward, without a shorter limit."""

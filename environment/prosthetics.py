@@ -19,6 +19,7 @@ from environment.imitation.reference import phase_after
 from environment.observations import observation
 from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
+from environment.physics.integration import EpisodeIntegration
 from environment.round_rewards import RoundRewards
 from environment.seeds import drawn_seed
 from environment.stages import Stages
@@ -42,8 +43,8 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
     - `round_rewards`: what each round of the challenge pays for the same steps, see `RoundRewards`;
     - `ended`: None, or why the episode is over (`fall`, `time_limit`, `abort: …`, `simulator_error: …`);
     - `seed`: of the episode; `reset(seed=info["seed"])` starts the same one again;
-    - `start`, after a reset with `starts` or `stages`: how the episode starts, see `environment.starts.Start.facts`,
-      and the number of its `stage`.
+    - `start`, after a reset with `starts`, `stages` or a drawn integration: how the episode starts, see
+      `environment.starts.Start.facts`, the number of its `stage`, and its `Integration.facts`.
 
     A failing simulator ends the episode as truncated; the step it failed in leaves no `TimeStep`.
     """
@@ -64,6 +65,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         """How hard their targets are; None is the task's own, always."""
         self.task = self.config.asked
         self.physics = physics or build_physics(self.config)
+        self._integration = EpisodeIntegration(self.config.physics_settings)
         self.layout = self.physics.layout.with_target()
         self.clock = clock_of(self.config)
         """Tells the phase of the motion that is imitated; None without one."""
@@ -98,7 +100,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float32, dict[str, Any]]:
-        """Starts an episode; `seed` (0..2**32-1) fixes its targets and frame skips.
+        """Starts an episode; `seed` (0..2**32-1) fixes its targets, its frame skips and what is drawn of its start.
 
         Raises: SimulationError when the simulator can not even start.
         """
@@ -116,6 +118,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         self._step = 0
         self._ended = Ending("the reset failed", terminated=False)
         info: dict[str, Any] = {"reward_terms": {}, "round_rewards": {}, "ended": None, "seed": episode_seed}
+        how |= self._integration(episode_seed, self.physics.integrate_as)
         if self.starts is None:
             state = self.physics.reset()
         else:
@@ -123,7 +126,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
                 self.starts, episode_seed, reset=self.physics.reset, start_at=self.physics.start_at, over=self._is_over
             )
             how |= facts
-        if self.starts is not None or self.stages is not None:
+        if self.starts is not None or self.stages is not None or self._integration.varies:
             info["start"] = how
         self._state = self._with_target(state)
         if self.clock is not None:

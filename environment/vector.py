@@ -17,6 +17,7 @@ from environment.config import EnvironmentConfig
 from environment.imitation.build import clock_of, reward_of, termination_of
 from environment.imitation.reference import phase_after
 from environment.observations import observation
+from environment.physics.integration import EpisodeIntegration
 from environment.physics.models import model_path
 from environment.physics.native.settings import NativeSettings
 from environment.round_rewards import RoundRewards
@@ -75,6 +76,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
 
         self.task = self.config.asked
         self.physics = NativeBatch(model_path(self.task.model), settings, num_envs, threads, extra_columns=3)
+        self._integration = EpisodeIntegration(settings)
         self.layout = self.physics.layout.with_target()
         self.clock = clock_of(self.config)
         """Tells the phase of the motion that is imitated; None without one."""
@@ -87,8 +89,7 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self._episodes = Episodes(self.task, self.config.frame_skip, num_envs)
         self._start_phases = np.zeros(num_envs)
         """(N,)"""
-        self._running = np.zeros(num_envs, dtype=bool)
-        self._resting = np.zeros(num_envs, dtype=bool)
+        self._running, self._resting = np.zeros((2, num_envs), dtype=bool)
         self._started_how = np.empty(num_envs, object)
         """(N,) what is told of each episode's start."""
         self._begun = False
@@ -238,8 +239,10 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
         self._running[rows] = self._resting[rows] = False
         for environment in rows.tolist():
             number, stage = (None, None) if self.stages is None else self.stages.now()
-            self._episodes.begin(environment, seeds[environment], stage)
-            self._started_how[environment] = {} if number is None else {"stage": number}
+            seed = self._episodes.begin(environment, seeds[environment], stage)
+            how = {} if number is None else {"stage": number}
+            integrate_as = partial(self.physics.integrate_as, environment)
+            self._started_how[environment] = how | self._integration(seed, integrate_as)
         if self.starts is None:
             self.physics.reset(rows)
         else:
@@ -292,6 +295,6 @@ class ProstheticsVectorEnv(VectorEnv[Float32, Float32, NDArray[Any]]):
 
     def _info(self, decision: Decision, told: Bools) -> dict[str, Any]:
         info = decision.info(told) | {"seed": self._episodes.seeds.copy(), "_seed": told}
-        if self.starts is not None or self.stages is not None:
+        if self.starts is not None or self.stages is not None or self._integration.varies:
             info |= {"start": self._started_how.copy(), "_start": told & decision.started}
         return info

@@ -32,8 +32,8 @@ class Episodes:
         self.seeds = np.zeros(number, np.int64)
         """(N,) of the episodes."""
 
-    def begin(self, environment: int, seed: int | None, stage: Stage | None = None) -> None:
-        """Starts an episode; without a seed, one drawn from the generator that the last given seed began.
+    def begin(self, environment: int, seed: int | None, stage: Stage | None = None) -> int:
+        """Starts an episode and returns its seed: `seed`, or one of the generator that the last given one began.
 
         Args:
             stage: How hard its targets are; None is the task's own.
@@ -49,6 +49,7 @@ class Episodes:
             self._skips[environment : environment + 1] = [np.random.default_rng([episode_seed, 1])]
         self.seeds[environment] = episode_seed
         self.steps[environment] = 0
+        return episode_seed
 
     def holds(self, moving: NDArray[np.bool_]) -> NDArray[np.int64]:
         """(N,) control steps that the next actions are held; 0 for environments that do not move."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
+from environment.physics.integration import Integration
 from environment.physics.start_state import check_start
 from environment.state import AXES, Entry, StateLayout
 from environment.timestep import CONTROL_STEP_S
@@ -49,6 +50,8 @@ class FakePhysics:
 
     def __init__(self, *, fails_at: int | None = None) -> None:
         self.layout = _layout()
+        self.integration: Integration | None = None
+        """As it was told; its motion is exact whatever that is."""
         self.resets = 0
         self._started = False
         self.steps = 0
@@ -57,6 +60,9 @@ class FakePhysics:
         self._x = self._v = 0.0
         self._height = 0.94
         self._excitation = np.zeros(len(MUSCLES))
+
+    def integrate_as(self, integration: Integration | None) -> None:
+        self.integration = integration
 
     def reset(self) -> NDArray[np.float64]:
         self.resets += 1
@@ -91,11 +97,16 @@ class FakePhysics:
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
-            self._step * CONTROL_STEP_S, self._step, np.array([self._x, self._v, self._height]), self._excitation
+            self._step * CONTROL_STEP_S,
+            self._step,
+            np.array([self._x, self._v, self._height]),
+            self._excitation,
+            integration=self.integration,
         )
 
     def restore(self, snapshot: Snapshot) -> NDArray[np.float64]:
         self._started = True
+        self.integration = snapshot.integration
         self._step = snapshot.step
         self._x, self._v, self._height = snapshot.y.tolist()
         self._excitation = snapshot.excitation.copy()

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def create(options: argparse.Namespace, stop: StopFlag) -> None:
     """Makes the run, or checks that the one of that name fits."""
-    from agents.build import create_run, open_replay
+    from agents.build import create_run, open_replay, scored_environment
 
     check_run_name(options.run)
     asked = NewRun.asked(options)
@@ -29,6 +29,9 @@ def create(options: argparse.Namespace, stop: StopFlag) -> None:
         run = create_run(options.run, config, replay)
     print(f"run {run.name}: {run.task}, {len(run.state_names)} numbers a state, {run.physics}")
     print(f"  sees {run.observation}, learns for {run.reward}")
+    if config.environment.draws:
+        scored = scored_environment(config).physics_settings.name
+        print(f"  every episode of the rollouts is integrated in its own way; scores are made on {scored}")
     for other, share in config.replay.partitions.items():
         print(f"  learns from run {other} as well: {share:.0%} of every batch")
 

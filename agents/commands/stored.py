@@ -38,20 +38,25 @@ def find_lr(options: argparse.Namespace, stop: StopFlag) -> None:
 
 
 def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
-    """Plays stored episodes on the reference physics and tells how far the two come apart."""
+    """Plays stored episodes on a reference physics, or again on their own, and tells how far the two come apart."""
     from agents import divergence
     from agents import resimulation as loop
     from agents.build import build_resimulator
+    from agents.episode_choice import ordinary, select
 
     if options.json and not options.json.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder {options.json.absolute().parent} to write {options.json.name} in")
+    if options.own:
+        _refuse_beside_own(options)
     names = ("physics", "integrator", "accuracy", "stale_controls")
     with Session(options.run, options.process or f"resimulator.{socket.gethostname()}") as session:
         stored = session.replay.episodes_after(options.run, {})
-        to_choose_from, left_out = (stored, {}) if options.ids else loop.ordinary(stored, session.run.physics)
-        chosen = loop.select(to_choose_from, options.episodes, options.by, options.ids or ())
+        to_choose_from, left_out = (stored, {}) if options.ids else ordinary(stored, session.run.physics)
+        chosen = select(to_choose_from, options.episodes, options.by, options.ids or ())
         reference = {name: getattr(options, name) for name in names}
-        if options.physics == "opensim":
+        if options.own:
+            reference = {}
+        elif options.physics == "opensim":
             # At osim-rl's 5e-5 the reference may be further off than what it judges.
             reference["integrator"] = options.integrator or "RungeKuttaMerson"
             reference["accuracy"] = options.accuracy or 1e-7
@@ -71,6 +76,12 @@ def resimulate(options: argparse.Namespace, stop: StopFlag) -> None:
             raise ValueError(f"no episode of run {options.run!r} was compared: {len(chosen)} chosen, see above")
 
 
+def _refuse_beside_own(options: argparse.Namespace) -> None:
+    for name in ("integrator", "accuracy", "stale_controls"):
+        if getattr(options, name):
+            raise ValueError(f"--own is as the episodes were integrated; leave out --{name.replace('_', '-')}")
+
+
 def add_stored(commands: Any) -> None:
     """Adds them to the sub-parsers of `python -m agents`."""
     finder = add_command(commands, find_lr)
@@ -86,7 +97,9 @@ def _choose_episodes(added: argparse.ArgumentParser) -> None:
     for by, of in (("newest", "that finished last (default)"), ("worst", "of lowest return"), ("best", "of highest")):
         which.add_argument(f"--{by}", dest="by", action="store_const", const=by, default="newest", help=f"those {of}")
     which.add_argument("--ids", type=int, nargs="+", metavar="ID", help="these episodes")
-    added.add_argument("--physics", choices=PHYSICS, default="opensim", help="the reference (default: %(default)s)")
+    reference = added.add_mutually_exclusive_group()
+    reference.add_argument("--physics", choices=PHYSICS, default="opensim", help="the reference (default: %(default)s)")
+    reference.add_argument("--own", action="store_true", help="the run's, each episode with what was drawn for it")
     added.add_argument("--integrator", choices=(*INTEGRATORS, *METHODS), help="default on OpenSim: RungeKuttaMerson")
     added.add_argument("--accuracy", type=float, metavar="A", help="default on OpenSim: 1e-7")
     added.add_argument("--stale-controls", action="store_true", help="with osim-rl's fault, as official scores have it")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from environment.physics.integration import Integration
 from environment.starts import DEFAULT
 
 ABORTED = "aborted"
@@ -55,12 +56,18 @@ class EpisodeStart:
     physics: str = ""
     """Engine, integrator and accuracy, e.g. `opensim/SemiExplicitEuler2/0.001`."""
     start: Mapping[str, Any] = field(default_factory=dict)
-    """How the body started, e.g. `{"kind": "pushed", "m_per_s": 0.8}`; empty in the default pose."""
+    """How the body started, e.g. `{"kind": "pushed", "m_per_s": 0.8}`, and what was drawn of its integration, e.g.
+    `{"accuracy": 2e-5, "stale_controls": True}`; empty in the default pose where nothing is drawn."""
 
     @property
     def in_default_pose(self) -> bool:
         """Whether the episode began as a reset of the simulator leaves the body."""
         return bool(self.start.get("kind", DEFAULT) == DEFAULT)
+
+    @property
+    def integration(self) -> Integration | None:
+        """What was drawn for it; None where all episodes on its physics are integrated alike."""
+        return Integration.of(self.start)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from environment.physics.integration import Integration
 from environment.state import StateLayout
 
 
@@ -43,6 +44,8 @@ class Snapshot:
     """(M,) of the step that led here."""
     step_size_s: float | None = None
     """What the integrator would try next, where the simulator lets one know; without it the future differs a little."""
+    integration: Integration | None = None
+    """How the episode is integrated, if not as the simulator's settings say."""
 
 
 class Physics(Protocol):
@@ -66,6 +69,13 @@ class Physics(Protocol):
     @property
     def model_sha256(self) -> str:
         """Checksum of the model file."""
+
+    def integrate_as(self, integration: Integration | None) -> None:
+        """How the episodes that begin from now on are integrated; None is as the settings say. Not for the middle of an
+        episode.
+
+        Raises: ValueError for an accuracy out of range, or late controls in a simulator that was made without.
+        """
 
     def reset(self) -> NDArray[np.float64]:
         """Puts the body into its start pose, muscles in equilibrium, and returns the state (S,).

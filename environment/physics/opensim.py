@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
+from environment.physics.integration import Integration
 from environment.physics.models import file_sha256
 from environment.physics.opensim_libraries import load_libraries_first
 from environment.physics.opensim_locked import weld_locked
@@ -50,6 +51,8 @@ class OpenSimPhysics:
 
     def __init__(self, model: Path, settings: OpenSimSettings = FAST) -> None:
         self._settings = settings
+        self._integration: Integration | None = None
+        """Of this episode, and of those after it; None is as the settings say."""
         self._model_sha256 = file_sha256(model)
         self._model, self._reader = _load(model, settings.welded)
         self._method = getattr(opensim.Manager, f"IntegratorMethod_{settings.integrator}")
@@ -77,9 +80,13 @@ class OpenSimPhysics:
     def model_sha256(self) -> str:
         return self._model_sha256
 
+    def integrate_as(self, integration: Integration | None) -> None:
+        if integration is not None:
+            self._settings.check(integration)
+        self._integration = integration
+
     def reset(self) -> NDArray[np.float64]:
         self._last = None
-
         return self._read_after(lambda: self._begin(self._model.equilibrateMuscles), "reset")
 
     def start_at(self, state: NDArray[Any]) -> NDArray[np.float64]:
@@ -102,10 +109,11 @@ class OpenSimPhysics:
         values = check_excitation(excitation, len(self._muscles))
         if self._state is None:
             raise RuntimeError("step before reset: the simulator has no state yet")
+        stale = (self._integration or self._settings.own).stale_controls
 
         def integrate() -> None:
             self._set_controls(values)
-            if not self._settings.stale_controls:
+            if not stale:
                 self._model.markControlsAsInvalid(self._state)
             self._state = self._manager.integrate(CONTROL_STEP_S * (self._step + 1))
             self._step += 1
@@ -121,6 +129,7 @@ class OpenSimPhysics:
             step=self._step,
             y=self._state.getY().to_numpy().copy(),
             excitation=self._excitation.copy(),
+            integration=self._integration,
         )
 
     def restore(self, snapshot: Snapshot) -> NDArray[np.float64]:
@@ -130,6 +139,8 @@ class OpenSimPhysics:
                 f"snapshot holds {snapshot.y.shape} continuous states, {self.name} has ({states},); was it taken with "
                 "another model, or with locked coordinates constrained instead of welded?"
             )
+
+        self.integrate_as(snapshot.integration)
 
         def put_back() -> None:
             self._set_controls(snapshot.excitation)
@@ -152,8 +163,8 @@ class OpenSimPhysics:
         """A manager keeps the integrator's history, so a new episode takes a new one."""
         self._manager = opensim.Manager(self._model)
         self._manager.setIntegratorMethod(self._method)
-        self._manager.setIntegratorAccuracy(self._settings.accuracy)
-        if not self._settings.stale_controls:
+        self._manager.setIntegratorAccuracy((self._integration or self._settings.own).accuracy)
+        if not self._settings.as_osim_rl:
             self._manager.setIntegratorMaximumStepSize(self._settings.longest_step_s)
         self._manager.setWriteToStorage(False)
         self._manager.setPerformAnalyses(False)

@@ -19,6 +19,7 @@ from agents.actor import EpisodePlan, play
 from agents.build import build_environment, contract_of, create_run
 from agents.config import RunConfig
 from agents.divergence import as_document, as_text, left_out_text, row, summary
+from agents.episode_choice import ordinary, select
 from agents.exploration.none import NoExploration
 from agents.exploration.uniform import UniformActions
 from agents.policy import RandomPolicy
@@ -27,7 +28,7 @@ from agents.replay.ids import timestep_id
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.replay.runs import Episode, Run
-from agents.resimulation import HELD_STEPS, Divergence, Refused, Resimulator, ordinary, resimulate, select
+from agents.resimulation import HELD_STEPS, Divergence, Refused, Resimulator, resimulate
 from environment.physics.contract import Physics
 from environment.rewards import TASK_REWARDS
 from tests.fakes import FakePhysics

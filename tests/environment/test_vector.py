@@ -34,6 +34,12 @@ CASES: dict[str, dict[str, Any]] = {
         "aborts": ("lean", "hips_square", "velocity", "head_within_bounds", "knees_bent"),
         "shaping": {"head_within_bounds": 1.0},
     },
+    "drawn integration": {
+        "integrator": "RungeKuttaMerson",
+        "accuracies": (1e-6, 1e-3),
+        "stale_share": 0.5,
+        "max_steps": 30,
+    },
     "round 1": {"task": "prosthetics-round1", "frame_skip": 3},
     "intact": {"task": "intact-round2", "frame_skip": 5, "observation": "original"},
 }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from environment.osim_file import read_model
 from environment.physics.contract import SimulationError, Snapshot
+from environment.physics.integration import Integration
 from environment.physics.native.checks import Which, check_excitations, positions
 from environment.physics.native.engine import Engine
 from environment.physics.native.physics import DEFAULT, unstartable, why
@@ -42,7 +43,8 @@ class NativeBatch:
         """(N, S) of it."""
         self.errors: dict[int, SimulationError] = {}
         """Why bodies have failed, by their number, until they are reset; each carries state and excitation."""
-        self._start = self._started_body()
+        self._start = tuple(np.stack(both) for both in zip(*map(self._started_body, (False, True)), strict=True))
+        """Each of what `reset` writes: of a body without late controls and of one with them."""
 
     @property
     def name(self) -> str:
@@ -74,6 +76,10 @@ class NativeBatch:
         """(N,) whether a body can be stepped: it was reset, and has not failed since."""
         return self._steps > _NOT_STARTED
 
+    def integrate_as(self, body: int, integration: Integration | None) -> None:
+        """How one body's episodes are integrated from its next start on, see `Physics.integrate_as`."""
+        self._engine.integrate_as(body, integration)
+
     def reset(self, which: Which = None) -> NDArray[np.float64]:
         """Puts bodies into the start pose, muscles in equilibrium, and returns `states` (N, S).
 
@@ -82,9 +88,10 @@ class NativeBatch:
         """
         rows = positions(which, self.number)
         bodies, (y, ydot, excitation, step_size_s, state) = self._engine.bodies, self._start
-        bodies.y[rows], bodies.ydot[rows], bodies.excitation[rows] = y, ydot, excitation
-        bodies.step_size_s[rows] = step_size_s
-        bodies.state[rows] = self.states[rows] = state
+        kind = bodies.stale[rows]
+        bodies.y[rows], bodies.ydot[rows], bodies.excitation[rows] = y[kind], ydot[kind], excitation[kind]
+        bodies.step_size_s[rows] = step_size_s[kind]
+        bodies.state[rows] = self.states[rows] = state[kind]
         self._steps[rows] = 0
         self._forgive(rows)
         return self.states
@@ -133,6 +140,7 @@ class NativeBatch:
             y=bodies.y[body].copy(),
             excitation=bodies.excitation[body].copy(),
             step_size_s=float(bodies.step_size_s[body]),
+            integration=self._engine.integration(body),
         )
 
     def restore(self, body: int, snapshot: Snapshot) -> NDArray[np.float64]:
@@ -144,6 +152,7 @@ class NativeBatch:
                 "it taken from another model, or from another simulator?"
             )
         rows = np.array([range(self.number)[body]])
+        self._engine.integrate_as(body, snapshot.integration)
         bodies.y[rows], bodies.excitation[rows] = snapshot.y, snapshot.excitation
         bodies.step_size_s[rows] = snapshot.step_size_s
         self._engine.advance(0.0, rows)
@@ -158,11 +167,13 @@ class NativeBatch:
 
         Raises: ValueError; SimulationError, and the body must be reset then.
         """
-        settings = self._engine.settings
-        before = np.full(len(self._muscles), 1.0 if settings.stale_controls else 0.0)
-        y = self._engine.continuous(state)
-        reached = self.restore(body, Snapshot(0.0, 0, y, before, settings.first_step_s))
-        failed = int(self._engine.bodies.failed[body])
+        engine = self._engine
+        before = np.full(len(self._muscles), float(engine.bodies.stale[body]))
+        fresh = Snapshot(
+            0.0, 0, engine.continuous(state), before, engine.settings.first_step_s, engine.integration(body)
+        )
+        reached = self.restore(body, fresh)
+        failed = int(engine.bodies.failed[body])
         if failed:
             self._steps[body] = _NOT_STARTED
             raise SimulationError(unstartable(failed, self.layout, reached))
@@ -173,12 +184,12 @@ class NativeBatch:
         self._engine.close()
         self._steps[:] = _NOT_STARTED
 
-    def _started_body(self) -> tuple[NDArray[np.float64], ...]:
+    def _started_body(self, stale: bool) -> tuple[NDArray[np.float64], ...]:
         """What `reset` writes: y, ydot, excitation, step size and state of a body in the start pose."""
         settings, bodies = self._engine.settings, self._engine.bodies
         bodies.y[:] = self._engine.start()
-        # osim-rl's muscles are fully excited before the first action.
-        bodies.excitation[:] = 1.0 if settings.stale_controls else 0.0
+        # With osim-rl's late controls, muscles are fully excited before the first action.
+        bodies.excitation[:] = float(stale)
         bodies.step_size_s[:] = settings.first_step_s
         self._engine.advance(0.0)
         columns = (bodies.y, bodies.ydot, bodies.excitation, bodies.step_size_s, bodies.state)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from environment.body_model import BodyModel
+from environment.physics.integration import Integration
 from environment.physics.native.compilation import compile_model
 from environment.physics.native.layout import continuous_places, state_layout
 from environment.physics.native.machine_code import machine_code
@@ -44,6 +45,8 @@ class Engine:
         """(2 D + 2 M,) where `bodies.y` is in a state."""
         self.number = number
         self.bodies: Bodies = bodies(self.tables, number, self.layout.size)
+        self.bodies.stale[:] = settings.stale_controls
+        self._integrations: list[Integration | None] = [None] * number
         lanes = LANES if number > 1 else 1
         self._advance = machine_code("eight" if number > 1 else "one").advance
         self._tables = Directory(self.tables)
@@ -79,6 +82,23 @@ class Engine:
     def continuous(self, state: NDArray[Any]) -> NDArray[np.float64]:
         """(2 D + 2 M,) of a state (S,). Raises: ValueError, see `check_start`."""
         return check_start(state, self.layout, self.locked)[self.places]
+
+    def integrate_as(self, body: int, integration: Integration | None) -> None:
+        """How a body is integrated from now on; None is as the settings say.
+
+        Raises: ValueError for an accuracy out of range, or late controls that `NativeSettings.as_simbody` rules out.
+        """
+        own = self.settings.own
+        found = integration or own
+        if integration is not None:
+            self.settings.check(integration)
+        self.bodies.strictness[body] = (own.accuracy / found.accuracy) ** 2
+        self.bodies.stale[body] = found.stale_controls
+        self._integrations[body] = integration
+
+    def integration(self, body: int) -> Integration | None:
+        """What `integrate_as` said last."""
+        return self._integrations[body]
 
     def advance(self, duration_s: float, which: NDArray[np.intp] | None = None) -> None:
         """Moves bodies on by `duration_s`, or not at all when it is 0, and describes where they are.

@@ -24,7 +24,7 @@ def integrate(zero, tables, method, bodies, lanes, run, work, skip, number, dura
     """
     busy = 0
     for lane in range(lanes):
-        busy += _take(bodies, method, run, lane, number, duration)
+        busy += _take(bodies, run, lane, number, duration)
     while busy > 0:
         for lane in range(lanes):
             run.step[0, lane] = _step_size(method, run, lane)
@@ -35,11 +35,11 @@ def integrate(zero, tables, method, bodies, lanes, run, work, skip, number, dura
         for lane in range(lanes):
             if run.body[lane] >= 0 and run.status[lane] != RUNNING:
                 _give_back(bodies, run, lane)
-                busy += _take(bodies, method, run, lane, number, duration) - 1
+                busy += _take(bodies, run, lane, number, duration) - 1
 
 
 @inner
-def _take(bodies, method, run, lane, number, duration):
+def _take(bodies, run, lane, number, duration):
     """Puts the next body into a lane and returns 1, or 0 when there is none left."""
     place = take(bodies.queue, 0, 1)
     if place >= number:
@@ -47,7 +47,7 @@ def _take(bodies, method, run, lane, number, duration):
         run.remaining[lane] = 0.0
         return 0
     body = bodies.asked[place]
-    stale = method.simbody[0]
+    stale = bodies.stale[body]
     for row in range(len(run.y)):
         run.y[row, lane] = bodies.y[body, row]
         # A body's first step has length zero: it only finds the slope at the start.
@@ -59,6 +59,7 @@ def _take(bodies, method, run, lane, number, duration):
     run.fresh[lane] = 1 - stale
     run.remaining[lane] = duration
     run.preferred[lane] = bodies.step_size_s[body]
+    run.strictness[lane] = bodies.strictness[body]
     return 1
 
 
@@ -142,7 +143,7 @@ def _judge(method, run, lane):
         run.accepted[0, lane] = 1.0
         return
     control = method.control
-    h, error = run.step[0, lane], run.error[0, lane]
+    h, error = run.step[0, lane], run.error[0, lane] * run.strictness[lane]
     finite = error < 1e300
     change = control[_LEAST_CHANGE]
     if finite:

@@ -19,13 +19,12 @@ class Method(NamedTuple):
     error: Floats
     """(s,) what the error estimate takes of the slopes."""
     scale: Floats
-    """(2 D + 2 M,) one over the error that each number of the state may have."""
+    """(2 D + 2 M,) one over the error that each number of the state may have; see `Bodies.strictness`."""
     control: Floats
     """Safety factor, exponent, smallest and largest change of the step, smallest and largest step (s), and how many
     evaluations of the right-hand side a body may take in one call."""
     simbody: Integers
-    """(1,) 1: error norm and step sizes as Simbody's integrators have them, and the slope at the start of a call is
-    that of the previous excitation."""
+    """(1,) 1: error norm and step sizes as Simbody's integrators have them."""
     counts: Floats
     """(3,) numbers over which Simbody's norm is taken: coordinates, speeds, muscle states; locked ones count."""
 
@@ -84,7 +83,7 @@ MOST_EVALUATIONS = 1_000_000
 
 def method(settings: NativeSettings, tables: Tables) -> Method:
     """A pair for a model. `accuracy` is the error in coordinates (rad, m) and activations that a step may make; speeds
-    may be ten times as wrong, fibre lengths a tenth. With stale controls it is the accuracy of Simbody's integrators.
+    may be ten times as wrong, fibre lengths a tenth. `as_simbody` it is the accuracy of Simbody's integrators.
     """
     pair = PAIRS[settings.integrator]
     stages = len(pair.error)
@@ -93,14 +92,14 @@ def method(settings: NativeSettings, tables: Tables) -> Method:
         stage[i, : len(row)] = row
     dofs, muscles = len(tables.skeleton.dof_link), len(tables.muscles.max_isometric_force_n)
     coordinates = len(tables.records.coordinate_dof)
-    weights = (1.0, 1.0, 1.0, 1.0) if settings.stale_controls else (1.0, 10.0, 1.0, 0.1)
+    weights = (1.0, 1.0, 1.0, 1.0) if settings.as_simbody else (1.0, 10.0, 1.0, 0.1)
     allowed = settings.accuracy * np.repeat(weights, (dofs, dofs, muscles, muscles))
-    least, most = (0.1, 5.0) if settings.stale_controls else (0.3, 4.0 if pair.order > 3 else 3.0)
+    least, most = (0.1, 5.0) if settings.as_simbody else (0.3, 4.0 if pair.order > 3 else 3.0)
     return Method(
         stage=stage,
         error=np.array(pair.error),
         scale=1.0 / allowed,
         control=np.array([0.9, -0.5 / pair.order, least, most, 1e-8, 0.01, MOST_EVALUATIONS]),
-        simbody=np.array([settings.stale_controls], np.int64),
+        simbody=np.array([settings.as_simbody], np.int64),
         counts=np.array([coordinates, coordinates, 2 * muscles], float),
     )

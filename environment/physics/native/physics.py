@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from environment.osim_file import read_model
 from environment.physics.contract import SimulationError, Snapshot, check_excitation
+from environment.physics.integration import Integration
 from environment.physics.native.engine import Engine
 from environment.physics.native.methods import MOST_EVALUATIONS
 from environment.physics.native.settings import NativeSettings
@@ -45,6 +46,9 @@ class NativePhysics:
     def model_sha256(self) -> str:
         return self._engine.model.sha256
 
+    def integrate_as(self, integration: Integration | None) -> None:
+        self._engine.integrate_as(0, integration)
+
     def reset(self) -> NDArray[np.float64]:
         return self._begin(self._start)
 
@@ -56,10 +60,10 @@ class NativePhysics:
         return reached
 
     def _begin(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        settings = self._engine.settings
-        # osim-rl's muscles are fully excited before the first action.
-        before = np.full(len(self._muscles), 1.0 if settings.stale_controls else 0.0)
-        return self.restore(Snapshot(0.0, 0, y, before, settings.first_step_s))
+        engine = self._engine
+        # With osim-rl's late controls, muscles are fully excited before the first action.
+        before = np.full(len(self._muscles), float(engine.bodies.stale[0]))
+        return self.restore(Snapshot(0.0, 0, y, before, engine.settings.first_step_s, engine.integration(0)))
 
     def step(self, excitation: NDArray[Any]) -> NDArray[np.float64]:
         bodies = self._engine.bodies
@@ -91,6 +95,7 @@ class NativePhysics:
             y=bodies.y[0].copy(),
             excitation=bodies.excitation[0].copy(),
             step_size_s=float(bodies.step_size_s[0]),
+            integration=self._engine.integration(0),
         )
 
     def restore(self, snapshot: Snapshot) -> NDArray[np.float64]:
@@ -100,6 +105,7 @@ class NativePhysics:
                 f"a snapshot of {snapshot.y.size} numbers does not fit {self.name}, which has {bodies.y[0].size}; was "
                 "it taken from another model, or from another simulator?"
             )
+        self._engine.integrate_as(0, snapshot.integration)
         bodies.y[0] = snapshot.y
         bodies.excitation[0] = snapshot.excitation
         bodies.step_size_s[0] = snapshot.step_size_s

@@ -134,6 +134,8 @@ class Run(NamedTuple):
     """(lanes,) step size, s."""
     remaining: Floats
     """(lanes,) s."""
+    strictness: Floats
+    """(lanes,) see `Bodies.strictness`."""
     body: Integers
     """(lanes,) number of the body in the lane, -1 when idle."""
     status: Integers
@@ -158,6 +160,7 @@ def running(tables: Tables, stages: int, width: int) -> Run:
         accepted=_zeros(1, width),
         preferred=_zeros(width),
         remaining=_zeros(width),
+        strictness=_zeros(width),
         body=_zeros(width, dtype=np.int64),
         status=_zeros(width, dtype=np.int64),
         fresh=_zeros(width, dtype=np.int64),
@@ -176,6 +179,10 @@ class Bodies(NamedTuple):
     """(bodies, M)"""
     step_size_s: Floats
     """(bodies,) that the integrator would take next."""
+    strictness: Floats
+    """(bodies,) what a step's mean square error counts: 1 at the settings' accuracy, 4 at half of it."""
+    stale: Integers
+    """(bodies,) 1: the slope at the start of a call is that of the previous excitation."""
     failed: Integers
     """(bodies,) 0, or why the last call could not finish: 1 no step was short enough, 2 too many evaluations, 3 a
     number is not finite."""
@@ -198,6 +205,8 @@ def bodies(tables: Tables, number: int, size: int) -> Bodies:
         ydot=np.zeros((number, numbers)),
         excitation=np.zeros((number, muscles)),
         step_size_s=np.zeros(number),
+        strictness=np.ones(number),
+        stale=np.zeros(number, np.int64),
         failed=np.zeros(number, np.int64),
         asked=np.zeros(number, np.int64),
         queue=np.zeros(2, np.int64),
