@@ -175,7 +175,7 @@ def test_a_run_begins_with_a_cloned_version_and_a_learner_goes_on_from_it(tmp_pa
     seen = np.random.default_rng(0).normal(0, 1, (5, policy.contract.observation_size)).astype(np.float32)
     now = Policy.from_blob(learner.policy(), version=1)
     assert (now(seen) == policy(seen)).all()
-    with pytest.raises(ValueError, match="a cloned actor is what a run begins with"):
+    with pytest.raises(ValueError, match="this is what a run begins with"):
         clone(run, CONFIG, demo, replay, store, FitConfig(updates=60), "cloner")
 
 

@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 from environment import targets
+from environment.config import EnvironmentConfig
+from environment.prosthetics import ProstheticsEnv
+from environment.tasks import task
+from environment.vector import ProstheticsVectorEnv
 
 
 def changes(schedule: targets.Targets) -> list[int]:
@@ -85,3 +89,43 @@ def test_a_seed_that_osim_rl_could_not_take_is_refused(seed: int) -> None:
 
 def test_the_largest_seed_works() -> None:
     assert targets.poisson_changes(2**32 - 1, 10).shape == (11, 3)
+
+
+def test_an_episode_that_begins_late_meets_what_a_longer_one_meets_later() -> None:
+    asked = targets.entered_late(targets.poisson_changes, share=1.0, latest_step=1000)
+    for seed in range(10):
+        late, long = asked(seed, 1000), targets.poisson_changes(seed, 2000)
+        assert late.shape == (1001, 3)
+        assert any(np.array_equal(late, long[first : first + 1001]) for first in range(1, 1001))
+        assert np.array_equal(late, asked(seed, 1000)), "the seed says where it begins"
+
+
+def test_the_share_of_episodes_begins_late_and_the_others_are_the_task_s() -> None:
+    def rising(seed: int, steps: int) -> targets.Targets:
+        return np.repeat(np.arange(steps + 1.0)[:, None], 3, axis=1)
+
+    first = [targets.entered_late(rising, 0.25, 40)(seed, 10)[0, 0] for seed in range(2000)]
+    assert 0.22 < np.count_nonzero(first) / 2000 < 0.28
+    assert {int(step) for step in first} == set(range(41))
+    assert not any(targets.entered_late(rising, 0.0, 40)(seed, 10)[0, 0] for seed in range(100))
+
+
+def test_late_targets_are_asked_for_in_both_forms_of_the_environment_and_never_in_a_score() -> None:
+    config = EnvironmentConfig(late_targets=1.0, max_steps=20)
+    seeds = list(range(1, 9))
+    together = ProstheticsVectorEnv(config, len(seeds))
+    _, infos = together.reset(seed=seeds)
+    alone = ProstheticsEnv(config)
+    first = [alone.reset(seed=seed)[1]["timesteps"][0].state[-3:].tolist() for seed in seeds]
+    assert infos["timesteps"]["state"][:, 0, -3:].tolist() == first
+    assert len({tuple(target) for target in first}) > 4
+    assert config.scored().late_targets == config.official().late_targets == 0.0
+    assert config.scored().asked is task(config.task)
+    for env in (together, alone):
+        env.close()
+
+
+def test_a_share_that_is_none_is_refused() -> None:
+    for wrong in (-0.1, 1.1, True, float("nan")):
+        with pytest.raises(ValueError, match="late_targets"):
+            EnvironmentConfig(late_targets=wrong)
