@@ -64,6 +64,12 @@ def _curves(quick: bool) -> dict[str, Any]:
     return curves(quick)
 
 
+def _reflection(quick: bool) -> dict[str, Any]:
+    from infra.bench.reflection import reflection
+
+    return reflection(quick)
+
+
 def _references() -> Path:
     return Settings.load().folder / "fidelity"
 
@@ -77,5 +83,6 @@ BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "learner": _learner,
     "worker": _worker,
     "curves": _curves,
+    "reflection": _reflection,
 }
 """Imported when asked for: they load simulators."""
