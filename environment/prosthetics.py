@@ -21,7 +21,7 @@ from environment.physics.build import build_physics
 from environment.physics.contract import Physics, SimulationError
 from environment.physics.integration import EpisodeIntegration
 from environment.round_rewards import RoundRewards
-from environment.seeds import drawn_seed
+from environment.seeds import HOLDS, drawn_seed, stream
 from environment.stages import Stages
 from environment.starts import StartSource, begin
 from environment.terminations import SIMULATOR_ERROR, Ending
@@ -113,7 +113,7 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
             how["stage"], stage = self.stages.now()
             self._targets = stage(self._targets)
         self._target_age_s = targets.age_s(self._targets)
-        self._skips = np.random.default_rng([episode_seed, 1])
+        self._skips = stream(episode_seed, HOLDS)
         self._seed = episode_seed
         self._step = 0
         self._ended = Ending("the reset failed", terminated=False)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from environment.physics.contract import SimulationError
+from environment.seeds import STARTS, stream
 from environment.state import StateLayout
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def begin(
 
     Raises: ValueError when the source gives what is no state of the body; SimulationError of `reset`.
     """
-    generator = np.random.default_rng([seed, 2])
+    generator = stream(seed, STARTS)
     pose = reset()
     refused: dict[str, Any] = {}
     for draw in range(MOST_DRAWS):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from environment.seeds import LATE_TARGETS, stream
 from environment.timestep import CONTROL_STEP_S
 
 Targets = NDArray[np.float64]
@@ -77,7 +78,7 @@ def entered_late(schedule: Schedule, share: float, latest_step: int) -> Schedule
     """
 
     def asked(seed: int, steps: int) -> Targets:
-        draws = np.random.default_rng([seed, 3])
+        draws = stream(seed, LATE_TARGETS)
         if draws.random() >= share:
             return schedule(seed, steps)
         first = int(draws.integers(1, latest_step, endpoint=True))

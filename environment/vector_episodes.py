@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from environment import targets
 from environment.actions import FrameSkip, FrameSkipSpec
-from environment.seeds import drawn_seed
+from environment.seeds import HOLDS, drawn_seed, stream
 from environment.stages import Stage
 from environment.tasks import Task
 
@@ -46,7 +46,7 @@ class Episodes:
         self._targets[environment] = asked if stage is None else stage(asked)
         self._ages_s[environment] = targets.age_s(self._targets[environment])
         if not isinstance(self._always, int):
-            self._skips[environment : environment + 1] = [np.random.default_rng([episode_seed, 1])]
+            self._skips[environment : environment + 1] = [stream(episode_seed, HOLDS)]
         self.seeds[environment] = episode_seed
         self.steps[environment] = 0
         return episode_seed

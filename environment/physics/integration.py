@@ -10,12 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from environment.arguments import is_number
-
-_STREAM = 3
-"""Of an episode's random numbers: 1 are its frame skips, 2 its start."""
+from environment.seeds import INTEGRATION, stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ class Draws:
 
     def of(self, seed: int, otherwise: Integration) -> Integration:
         """That of the episode with this seed; `otherwise` says what is not drawn."""
-        level, late = np.random.default_rng([seed, _STREAM]).random(2).tolist()
+        level, late = stream(seed, INTEGRATION).random(2).tolist()
         accuracy, stale_controls = otherwise.accuracy, otherwise.stale_controls
         if self.accuracies is not None:
             smallest, largest = self.accuracies

@@ -183,7 +183,7 @@ def test_a_document_that_disagrees_with_its_timesteps_is_found(replay: MemoryRep
     replace(replay, episode, episode_return=episode.episode_return + 0.1)
     assert found(replay) == {"document": 2}, "the sum of the rewards, and that of the terms"
     rounds = episode.round_returns
-    replace(replay, episode, round_returns=rounds | {"round2": rounds["round2"] + 0.1})
+    replace(replay, episode, round_returns=dict(rounds) | {"round2": rounds["round2"] + 0.1})
     assert found(replay) == {"document": 1}
     replace(replay, episode, terminated=not episode.terminated)
     assert found(replay) == {"document": 1}

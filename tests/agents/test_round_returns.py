@@ -84,7 +84,7 @@ def test_an_aborted_episode_tells_none() -> None:
 
 def test_documents_agree_with_their_states_until_they_are_changed(walked: Played) -> None:
     replay, _, episodes = walked
-    rounds = episodes[0].round_returns
+    rounds = dict(episodes[0].round_returns)
     assert [judged(walked, number) for number in range(3)] == [[], [], []]
     ((name, value, problem),) = judged(walked, round_returns=rounds | {"round1": rounds["round1"] + 0.01})
     assert (name, problem) == ("round_returns/round1", f"the episode's document says {rounds['round1'] + 0.01:g}")
