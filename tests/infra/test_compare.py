@@ -232,6 +232,7 @@ def services(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.mongo
 @pytest.mark.s3
 def test_an_ablation_trains_what_is_missing_and_compares_all(services: MongoReplay, tmp_path: Path) -> None:
