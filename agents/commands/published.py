@@ -46,6 +46,7 @@ def evaluate(options: argparse.Namespace, stop: StopFlag) -> None:
 def export_policy(options: argparse.Namespace, stop: StopFlag) -> None:
     """Writes a published policy as safetensors (for `evaluate --official` and `watch`), as ONNX, or as arrays for
     `agents/numpy_policy.py`, and compares it with the policy."""
+    from agents.averaging import average_of
     from agents.build import contract_of
     from agents.official.sources import best_version
     from agents.policy_export import export_policy as export
@@ -57,8 +58,12 @@ def export_policy(options: argparse.Namespace, stop: StopFlag) -> None:
         number = best_version(session.replay, options.run) if options.version == BEST else options.version
         version, blob = session.store.load(session.run.name, "policy", number)
         needed, provenance = contract_of(session.run, session.config), provenance_of(version)
+        if options.average is not None:
+            blob, numbers = average_of(session.store, version, options.average)
+            provenance["averaged"] = numbers
         export(blob, version.number, needed, options.format, options.out, provenance)
-    print(f"{options.out}: version {version.number} of run {options.run}, {options.out.stat().st_size:,} bytes")
+    what = "version" if options.average is None else f"mean of {options.average} versions up to"
+    print(f"{options.out}: {what} {version.number} of run {options.run}, {options.out.stat().st_size:,} bytes")
 
 
 def branch(options: argparse.Namespace, stop: StopFlag) -> None:
@@ -88,6 +93,9 @@ def add_published(commands: Any) -> None:
     exporting.add_argument("--version", type=a_version, metavar="N|best", help="default: the newest")
     exporting.add_argument(
         "--format", choices=list(FORMS), required=True, help="safetensors keeps all, numpy is a .npz file"
+    )
+    exporting.add_argument(
+        "--average", type=int, metavar="N", help="mean of the weights of so many versions, this one the newest of them"
     )
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="to write")
     branching = add_command(commands, branch)
