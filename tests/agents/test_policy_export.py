@@ -216,5 +216,12 @@ def test_a_published_version_is_exported_by_its_command(
     np.testing.assert_allclose(runner(row), first, atol=1e-5, rtol=0)
     assert main([*command, str(tmp_path / "newest.npz")]) == 0
     assert not np.allclose(NumpyPolicy.load(tmp_path / "newest.npz")(row), first, atol=1e-4)
+    assert main([*command, str(tmp_path / "mean.npz"), "--average", "2"]) == 0
+    assert "mean of 2 versions up to 2 of run small" in capsys.readouterr().out
+    mean = NumpyPolicy.load(tmp_path / "mean.npz")
+    assert mean.metadata["provenance"]["averaged"] == [1, 2]
+    assert not np.allclose(mean(row), first, atol=1e-4)
+    assert main([*command, str(tmp_path / "more.npz"), "--average", "3"]) == 1
+    assert "keeps 2 versions" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "nowhere" / "p.npz")]) == 1
     assert "no folder" in capsys.readouterr().err
