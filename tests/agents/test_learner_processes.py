@@ -242,7 +242,7 @@ def is_suspended(process: subprocess.Popen[bytes]) -> bool:
     return bool(psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
 
 
-@pytest.mark.parametrize("write", ["latest.json", "manifest.json"])
+@pytest.mark.parametrize("write", ["latest.json", pytest.param("manifest.json", marks=pytest.mark.slow)])
 def test_a_learner_that_was_suspended_in_a_publication_and_replaced_changes_nothing_when_it_wakes(
     make_place: Callable[[RunConfig], Place], write: str
 ) -> None:

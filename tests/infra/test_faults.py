@@ -38,7 +38,9 @@ Damage = Callable[[Any], None]
 
 @pytest.mark.mongo
 @pytest.mark.s3
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "cut-reset" else name for name in SCENARIOS]
+)
 def test_nothing_is_lost_when(name: str) -> None:
     row = row_of(name, QUICK)
     assert row["passes"], table([row])

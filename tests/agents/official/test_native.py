@@ -32,7 +32,7 @@ def alone(policy: Policy, seed: int, task: str, max_steps: int) -> tuple[float, 
     return total, np.stack(states), info["ended"]
 
 
-@pytest.mark.parametrize("task", ["prosthetics-round1", "prosthetics-round2"])
+@pytest.mark.parametrize("task", [pytest.param("prosthetics-round1", marks=pytest.mark.slow), "prosthetics-round2"])
 def test_a_score_is_that_of_the_same_episodes_alone(task: str) -> None:
     policy = body_policy(2)
     scores = score_natively(policy, SEEDS, task, max_steps=120)
