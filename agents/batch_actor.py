@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.actor import EpisodePlan, Planner, PolicySource, Stop
-from agents.batch_episodes import Clock, Moment, Terms, blocks
+from agents.batch_episodes import Clock, Moment, Sums, blocks
 from agents.exploration.contract import ActionExploration, Float32
 from agents.policy import ActingPolicy
 from agents.replay.contract import EpisodeWriter
@@ -51,7 +51,7 @@ def act_together(
         plans: (N,) each body's own.
     """
     bodies = [Body(writer, plan) for writer, plan in zip(writers, plans, strict=True)]
-    clock, terms, rounds = Clock(), Terms(len(bodies)), Terms(len(bodies))
+    clock, sums = Clock(), Sums(len(bodies))
     over = np.ones(len(bodies), dtype=bool)
     with ExitStack() as ending:
         for body in bodies:
@@ -59,22 +59,15 @@ def act_together(
         while not stop():
             if over.any():
                 observations = begin(environments, bodies, over, policies.latest(), physics, clock)
-                terms.clear(over)
-                rounds.clear(over)
+                sums.clear(over)
             observations, _, terminated, truncated, infos = environments.step(decide(bodies, observations))
             for body, block in zip(bodies, blocks(infos["timesteps"]), strict=True):
                 body.writer.add_many(block)
-            terms.add(infos["reward_terms"])
-            rounds.add(infos["round_rewards"])
+            sums.add(infos)
             clock.steps += int(infos["timesteps"]["taken"].sum())
             over = terminated | truncated
             yield from [
-                bodies[i].writer.end(
-                    ended=infos["ended"][i],
-                    reward_terms=terms.of(i),
-                    round_returns=rounds.of(i),
-                    step_ms_mean=clock.step_ms(bodies[i].began),
-                )
+                bodies[i].writer.end(ended=infos["ended"][i], step_ms_mean=clock.step_ms(bodies[i].began), **sums.of(i))
                 for i in np.flatnonzero(over).tolist()
             ]
         yield from [aborted for body in bodies if (aborted := body.writer.abort()) is not None]

@@ -60,6 +60,27 @@ class Terms:
         return {name: float(values[body]) for name, values in self._sums.items()} if self._any[body] else {}
 
 
+class Sums:
+    """What a writer is told of an episode at its end besides how it ended, for each body."""
+
+    def __init__(self, bodies: int) -> None:
+        self._terms, self._rounds = Terms(bodies), Terms(bodies)
+
+    def clear(self, begun: Bools) -> None:
+        """Forgets those of the bodies in the mask: they begin an episode."""
+        self._terms.clear(begun)
+        self._rounds.clear(begun)
+
+    def add(self, infos: Mapping[str, Any]) -> None:
+        """A vector environment's `infos` after a step."""
+        self._terms.add(infos["reward_terms"])
+        self._rounds.add(infos["round_rewards"])
+
+    def of(self, body: int) -> dict[str, dict[str, float]]:
+        """Arguments for `EpisodeWriter.end`."""
+        return {"reward_terms": self._terms.of(body), "round_returns": self._rounds.of(body)}
+
+
 class Moment(NamedTuple):
     """When something began."""
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agents.actor import EpisodePlan, Planner, Stop
 from agents.baselines import Score
 from agents.batch_actor import Body, Environments, begin
-from agents.batch_episodes import Clock, Terms, blocks
+from agents.batch_episodes import Clock, Sums, blocks
 from agents.evaluator import Explores, Stopped, quietly, score_of
 from agents.exploration.contract import Float32
 from agents.policy import ActingPolicy
@@ -67,8 +67,7 @@ def score_together(
 
     number = environments.num_envs
     bodies = [Body(writer, plan(body)) for body, writer in zip(range(number), writers, strict=True)]
-    clock, all_of_them = Clock(), np.ones(number, dtype=bool)
-    terms, rounds = Terms(number), Terms(number)
+    clock, sums, all_of_them = Clock(), Sums(number), np.ones(number, dtype=bool)
     with ExitStack() as ending:
         for one in bodies:
             ending.callback(one.writer.abort)
@@ -83,22 +82,17 @@ def score_together(
                 playing |= {body: waiting.popleft() for body in starting}
                 mask = np.isin(np.arange(number), starting)
                 observations = begin(environments, bodies, mask, policy, physics, clock)
-                terms.clear(mask)
-                rounds.clear(mask)
+                sums.clear(mask)
             observations, _, terminated, truncated, infos = environments.step(_act(bodies, playing, observations))
             taken = blocks(infos["timesteps"])
             for body in playing:
                 bodies[body].writer.add_many(taken[body])
-            terms.add(infos["reward_terms"])
-            rounds.add(infos["round_rewards"])
+            sums.add(infos)
             clock.steps += int(infos["timesteps"]["taken"].sum())
             over = terminated | truncated
             for body in [body for body in sorted(playing) if over[body]]:
                 found[playing.pop(body)] = bodies[body].writer.end(
-                    ended=infos["ended"][body],
-                    reward_terms=terms.of(body),
-                    round_returns=rounds.of(body),
-                    step_ms_mean=clock.step_ms(bodies[body].began),
+                    ended=infos["ended"][body], step_ms_mean=clock.step_ms(bodies[body].began), **sums.of(body)
                 )
                 each(score_of(seeds, found))
             environments.rest(over)

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import boto3
 import pytest
 from pymongo import MongoClient
 
+from agents.replay.mongo import MongoReplay
 from infra.services.mongod import Mongod
 from infra.services.ports import pick_free_port
 from infra.services.process import start
@@ -109,3 +111,16 @@ def s3_bucket(s3_environment: S3Server) -> Iterator[str]:
     client.close()
     yield name
     shutil.rmtree(s3_environment.folder / name, ignore_errors=True)
+
+
+@pytest.fixture
+def real_log(
+    mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MongoReplay]:
+    """The log in real servers that the environment names to commands and child processes; local data is the test's."""
+    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
+    monkeypatch.setenv("MONGODB_DATABASE", database_name)
+    monkeypatch.setenv("S3_BUCKET", s3_bucket)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    with closing(MongoReplay(mongodb_uri, database_name)) as log:
+        yield log

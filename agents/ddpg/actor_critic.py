@@ -72,24 +72,10 @@ class ActorCritic:
         self.finite = torch.ones((), device=self.device)
         """1 while every loss was a finite number, since it was last set to 1; on the device."""
         self._head = head or ValueHead()
-        actor = Actor(
-            observation_size,
-            action_size,
-            config.hidden,
-            network=network,
-            final=config.final_bound,
-            generator=start,
-        )
-        ensemble = Critics(
-            observation_size,
-            action_size,
-            config.hidden if critic_hidden is None else critic_hidden,
-            count=critics,
-            outputs=self._head.outputs,
-            network=network,
-            final=config.final_bound,
-            generator=start,
-        )
+        sizes, widths = (observation_size, action_size), config.hidden if critic_hidden is None else critic_hidden
+        alike: dict[str, Any] = {"network": network, "final": config.final_bound, "generator": start}
+        actor = Actor(*sizes, config.hidden, **alike)
+        ensemble = Critics(*sizes, widths, count=critics, outputs=self._head.outputs, **alike)
         self.generator = start if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(seed)
         """Of the noise; of the device, so that what draws from it can be captured in a graph."""
         decay, where = weight_decay, self.device

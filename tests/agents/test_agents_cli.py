@@ -165,15 +165,8 @@ def test_a_resimulation_of_nothing_known_is_refused(
 
 
 @pytest.fixture
-def replay(
-    mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[MongoReplay]:
-    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
-    monkeypatch.setenv("MONGODB_DATABASE", database_name)
-    monkeypatch.setenv("S3_BUCKET", s3_bucket)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    with closing(MongoReplay(mongodb_uri, database_name)) as log:
-        yield log
+def replay(real_log: MongoReplay) -> MongoReplay:
+    return real_log
 
 
 @pytest.mark.mongo

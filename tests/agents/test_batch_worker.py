@@ -119,14 +119,8 @@ def spooled(run: Run) -> set[int]:
 
 @pytest.mark.mongo
 @pytest.mark.s3
-def test_kill_9_loses_nothing_and_the_next_start_closes_every_body_s_open_episode(
-    mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (("URI", mongodb_uri), ("DATABASE", database_name)):
-        monkeypatch.setenv(f"MONGODB_{name}", value)
-    monkeypatch.setenv("S3_BUCKET", s3_bucket)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    replay = MongoReplay(mongodb_uri, database_name)
+def test_kill_9_loses_nothing_and_the_next_start_closes_every_body_s_open_episode(real_log: MongoReplay) -> None:
+    replay = real_log
     run = create_run(RUN, RunConfig.of(PLAIN | {"environment": {}}), replay)
 
     def start(*more: str) -> subprocess.Popen[str]:
@@ -160,7 +154,6 @@ def test_kill_9_loses_nothing_and_the_next_start_closes_every_body_s_open_episod
     assert sum(episodes[-1].ended == "aborted" for episodes in by_writer.values()) >= 3
     for episode in former:
         assert replay.timesteps(episode).truncated[-1] == episode.truncated
-    replay.close()
 
 
 def ids_of(replay: MongoReplay, writer: int) -> list[int]:

@@ -94,7 +94,7 @@ def test_a_learner_that_sees_half_of_all_reflected_sees_neither_left_nor_right(
 
 @pytest.mark.parametrize("sampling", ["uniform", "prioritised"])
 def test_it_resumes_to_the_bit_and_errors_of_reflected_rows_are_not_told(
-    stored: tuple[MemoryReplay, Run], sampling: str
+    stored: tuple[MemoryReplay, Run], sampling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configured(reflected_share=0.25, sampling={"name": sampling})
     one, other = learner(stored, config), learner(stored, config, filled=False)
@@ -106,7 +106,7 @@ def test_it_resumes_to_the_bit_and_errors_of_reflected_rows_are_not_told(
         told.append(len(number))
         tell(number, td_error)
 
-    one.mirror.learned = listening  # type: ignore[method-assign]
+    monkeypatch.setattr(one.mirror, "learned", listening)
     for _ in range(3):
         one.learn()
     assert told == ([48] * 3 if sampling == "prioritised" else [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -253,16 +253,9 @@ def test_moments_are_dates_or_so_long_ago() -> None:
 
 
 @pytest.fixture
-def database(
-    mongodb_uri: str, database_name: str, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[MongoReplay]:
-    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
-    monkeypatch.setenv("MONGODB_DATABASE", database_name)
-    monkeypatch.setenv("S3_BUCKET", s3_bucket)
-    replay = MongoReplay(mongodb_uri, database_name)
-    fill(replay)
-    yield replay
-    replay.close()
+def database(real_log: MongoReplay) -> MongoReplay:
+    fill(real_log)
+    return real_log
 
 
 @pytest.mark.mongo

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from agents.actor import EpisodePlan, play
 from agents.analysis import impossible_values
@@ -25,6 +24,7 @@ from agents.telemetry import Telemetry, read_statuses
 from agents.worker import Rollouts
 from environment.prosthetics import ProstheticsEnv
 from environment.state import StateLayout
+from tests.curves import curves_in
 from tests.fakes import FakePhysics
 from tests.runs import RUN, fake_environment, open_run, small_config
 
@@ -158,9 +158,8 @@ def test_a_worker_tells_both_rounds_in_its_status_and_its_curves(tmp_path: Path)
     status = read_statuses(tmp_path)["w"]
     assert status["last_round_returns"] == episodes[-1].round_returns != {}
     assert status["recent"]["episodes"] == 3
-    events = EventAccumulator(str(tmp_path / "tensorboard" / "w"))
-    events.Reload()
+    drawn = curves_in(tmp_path / "tensorboard" / "w")
     for name in ("round1", "round2"):
-        drawn = [scalar.value for scalar in events.Scalars(f"actor/{name}_return")]
-        assert drawn == pytest.approx([episode.round_returns[name] for episode in episodes], rel=1e-6)
-    assert len(events.Scalars("actor/length")) == 3
+        values = [value for _, value in drawn[f"actor/{name}_return"]]
+        assert values == pytest.approx([episode.round_returns[name] for episode in episodes], rel=1e-6)
+    assert len(drawn["actor/length"]) == 3

@@ -301,18 +301,11 @@ def test_a_long_episode_does_not_make_a_worker_look_dead(
 
 
 @pytest.fixture
-def real_run(
-    mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> MongoReplay:
-    """A run on the native engine, in real servers that the environment names for child processes."""
-    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
-    monkeypatch.setenv("MONGODB_DATABASE", database_name)
-    monkeypatch.setenv("S3_BUCKET", s3_bucket)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    replay = MongoReplay(mongodb_uri, database_name)
+def real_run(real_log: MongoReplay) -> MongoReplay:
+    """A run on the native engine."""
     config = RunConfig.of({"environment": {"max_steps": 40}, "replay": {"explore_timesteps": 60, "write_batch": 10}})
-    create_run(RUN, config, replay)
-    return replay
+    create_run(RUN, config, real_log)
+    return real_log
 
 
 def agents(*arguments: str) -> subprocess.Popen[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.config import load_config
+from agents.connections import ROOT
 from agents.plain import ConfigError
 from agents.recipes import recipe_file
 from agents.replay.memory import MemoryReplay
@@ -31,7 +31,7 @@ from infra.progress import Observer
 from infra.report.curve import Curve, Point
 from infra.run import RunOptions, _watch
 from tests.clock import Clock
-from tests.infra.test_run import ROOT, TimedFlag
+from tests.infra.test_run_watch import TimedFlag
 from tests.runs import RUN, open_run, small_config
 
 
@@ -219,29 +219,17 @@ TINY = (
 )
 
 
-@pytest.fixture
-def services(
-    mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[MongoReplay]:
-    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
-    monkeypatch.setenv("MONGODB_DATABASE", database_name)
-    monkeypatch.setenv("S3_BUCKET", s3_bucket)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    with closing(MongoReplay(mongodb_uri, database_name)) as log:
-        yield log
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.mongo
 @pytest.mark.s3
-def test_an_ablation_trains_what_is_missing_and_compares_all(services: MongoReplay, tmp_path: Path) -> None:
+def test_an_ablation_trains_what_is_missing_and_compares_all(real_log: MongoReplay, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "infra", "ablate", "--seeds", "1", "--updates", "40", "--only", "white-noise"]
     command += [part for setting in TINY for part in ("--set", setting)]
     command += ["--json", str(tmp_path / "a.json"), "--plot", str(tmp_path / "a.png")]
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert sorted(services.runs()) == ["walk.white-noise.1", "walk.whole.1"]
+    assert sorted(real_log.runs()) == ["walk.white-noise.1", "walk.whole.1"]
     groups = json.loads((tmp_path / "a.json").read_text())["groups"]
     assert set(groups) == {"whole", "white-noise"}
     assert (tmp_path / "a.png").stat().st_size > 10_000

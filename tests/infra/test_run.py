@@ -10,36 +10,27 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.uri_parser import parse_uri
 
-from agents.checkpoints.contract import CheckpointCorrupt
-from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
 from agents.new_run import NewRun
 from agents.plain import ConfigError
-from agents.replay.contract import ReplayUnavailable
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.replay.spool_places import spool_path
 from agents.stopping import StopFlag
-from infra.fleet.local import LocalFleet
-from infra.live import View
-from infra.progress import Observer
-from infra.run import RunFailed, RunOptions, _send_leftovers, _watch, processes, run
+from infra.run import RunFailed, RunOptions, _send_leftovers, processes, run
 from tests.agents.spools import killed
-from tests.clock import Clock
 from tests.contracts.replay_samples import sample_episode, sample_run, write_episode
-from tests.runs import RUN, open_run, small_config
+from tests.runs import RUN
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = socket.gethostname()
@@ -104,17 +95,10 @@ class Job:
 
 
 @pytest.fixture
-def services(
-    mongodb_uri: str, database_name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[MongoReplay]:
-    """Names real servers to child processes; none of them is the run's own to start or stop."""
-    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
-    monkeypatch.setenv("MONGODB_DATABASE", database_name)
-    monkeypatch.setenv("S3_BUCKET", s3_bucket)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+def services(real_log: MongoReplay, tmp_path: Path) -> MongoReplay:
+    """Real servers for child processes; none of them is the run's own to start or stop."""
     (tmp_path / "run.toml").write_text(CONFIG)
-    with closing(MongoReplay(mongodb_uri, database_name)) as log:
-        yield log
+    return real_log
 
 
 @pytest.mark.opensim
@@ -276,120 +260,3 @@ def test_workers_know_their_place_on_the_ladder() -> None:
     specs = list(processes(RunOptions(workers=2), RunConfig(), 25_000))
     assert specs[1].arguments[-4:] == ("--worker", "1", "--workers", "2")
     assert specs[-1].nice == 10, "scoring takes what the others leave"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    given_up_s = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < given_up_s, "never happened"
-        time.sleep(0.05)
-
-
-class TimedFlag(StopFlag):
-    """Whoever waits for it lets the clock go on instead."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def wait(self, seconds: float) -> bool:
-        self._clock.sleep(seconds)
-        return self()
-
-
-class Wire:
-    """A port that passes everything on to mongod until it is cut."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._ends: list[socket.socket] = []
-        self.port: int = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        for end in (self._server, *self._ends):
-            with suppress(OSError):  # closed by the other side
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self._target)
-            self._ends += [near, far]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _carry(source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-        except OSError:  # cut
-            return
-
-
-@pytest.mark.mongo
-def test_a_run_tends_its_processes_and_hears_a_stop_while_the_database_is_away(
-    mongodb_uri: str, database_name: str, tmp_path: Path
-) -> None:
-    host, port = parse_uri(mongodb_uri)["nodelist"][0]
-    wire = Wire(host, port)
-    far = MongoReplay(mongodb_uri.replace(f":{port}/", f":{wire.port}/"), database_name, patience_s=0.3)
-    config = small_config()
-    open_run(far, config)
-    tended: list[float] = []
-
-    class Fleet(LocalFleet):
-        def tend(self, undisturbed_s: float) -> None:
-            tended.append(undisturbed_s)
-
-    stop = StopFlag()
-    observer = Observer(RUN, far, MemoryCheckpoints(), tmp_path)
-    arguments = (RunOptions(name=RUN), config, Fleet(tmp_path, {}), observer, View(RUN, None), stop)
-    watching = threading.Thread(target=_watch, args=arguments)
-    watching.start()
-    until(lambda: tended[-1:] > [0.5])
-    wire.cut()
-    # Their silence does not count while the database is away, and they are looked after all the same.
-    until(lambda: tended[-4:] == [0.0] * 4)
-    stop.set()
-    watching.join(120.0)
-    assert not watching.is_alive()
-    with pytest.raises(ReplayUnavailable):
-        far.counts(RUN)
-    far.close()
-
-
-def test_a_run_ends_by_itself_after_its_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, replay, config = Clock(), MemoryReplay(), small_config()
-    monkeypatch.setattr("infra.run.time", clock)
-    open_run(replay, config)
-    observer = Observer(RUN, replay, MemoryCheckpoints(), tmp_path)
-    started_s = clock.monotonic()
-    _watch(RunOptions(minutes=2.0), config, LocalFleet(tmp_path, {}), observer, View(RUN, 2.0), TimedFlag(clock))
-    assert clock.monotonic() - started_s == 120.0
-
-
-def test_a_damaged_pointer_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Damaged(MemoryCheckpoints):
-        looks = 0
-
-        def latest(self, run: str) -> None:
-            self.looks += 1
-            if self.looks == 3:
-                stop.set()
-            raise CheckpointCorrupt("latest.json is corrupt")
-
-    clock = Clock()
-    monkeypatch.setattr("infra.run.time", clock)
-    replay, store, stop = MemoryReplay(), Damaged(), TimedFlag(clock)
-    config = small_config()
-    open_run(replay, config)
-    observer = Observer(RUN, replay, store, tmp_path)
-    _watch(RunOptions(name=RUN), config, LocalFleet(tmp_path, {}), observer, View(RUN, None), stop)
-    assert store.looks == 3

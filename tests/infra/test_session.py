@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +17,6 @@ from tests.clock import Clock
 from tests.runs import RUN, open_run, small_config
 
 BURN = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint('done', flush=True)\ntime.sleep(600)"
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[LocalFleet]:
-    made = LocalFleet(tmp_path, os.environ)
-    yield made
-    made.stop(grace_s=0.0)
 
 
 def test_an_account_has_every_child_this_process_and_the_services_since_it_began(fleet: LocalFleet) -> None:

@@ -105,7 +105,7 @@ def opened(url: str, profile: Path) -> Iterator[Page]:
 
 def _socket_of(profile: Path, process: subprocess.Popen[bytes]) -> str:
     """Where the first page listens."""
-    end_s = time.monotonic() + _START_S
+    end_s, missing = time.monotonic() + _START_S, "it lists none"
     while time.monotonic() < end_s:
         assert process.poll() is None, f"the browser ended with status {process.returncode}"
         try:
@@ -114,7 +114,7 @@ def _socket_of(profile: Path, process: subprocess.Popen[bytes]) -> str:
                 pages = [one for one in json.load(answer) if one["type"] == "page"]
             if pages:
                 return str(pages[0]["webSocketDebuggerUrl"])
-        except (OSError, IndexError):
-            pass
+        except (OSError, IndexError) as error:  # it is starting
+            missing = repr(error)
         time.sleep(0.2)
-    raise TimeoutError(f"the browser opened no page in {_START_S:g} s")
+    raise TimeoutError(f"the browser opened no page in {_START_S:g} s: {missing}")
