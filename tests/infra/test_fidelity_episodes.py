@@ -167,7 +167,7 @@ def test_an_episode_over_its_deadline_is_kept_as_such_and_the_next_one_is_played
     actions = tmp_path / "few.npy"
     np.save(actions, np.full((2, 19), 0.1))
     long, short = Policy("binary", 1), Policy(REPLAY, 5, actions)
-    with DeadlinePlayer(MODEL, OpenSimSettings("RungeKuttaMerson", 1e-9), 8.0) as player:
+    with DeadlinePlayer(MODEL, OpenSimSettings("RungeKuttaMerson", 1e-10), 5.0) as player:
         stopped, played = player.play(long), player.play(short)
     assert (stopped.ended, len(stopped.rewards)) == (DEADLINE, 0)
     assert (played.ended, len(played.rewards)) == (ACTIONS_OVER, 2)
