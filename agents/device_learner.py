@@ -83,7 +83,7 @@ class DeviceLearner(Learner):
         number = None if self._uniform else self._drawn_by_host()
         turn = self.algorithm.turn()
         self._last = self._graphs(turn, lambda: self._update(turn))
-        self.algorithm.updates += 1
+        self.algorithm.counted()
         if number is not None:
             # What is drawn reflected comes first, and tells no error: see `Reflected.learned`.
             reflected = 0 if self._exchange is None else self._exchange.rows

@@ -111,7 +111,11 @@ class Learner:
 
     def policy(self) -> Blob:
         """What an actor needs to act as the network would now."""
-        return Policy(self.algorithm.actor, self.normaliser.frozen(), self._contract, version=0).to_blob()
+        algorithm, normaliser = self.algorithm, self.normaliser.frozen()
+        actor = Policy(algorithm.actor, normaliser, self._contract, version=0)
+        if algorithm.mean is None:
+            return actor.to_blob()
+        return Policy(algorithm.mean, normaliser, self._contract, version=0).to_blob(explorer=actor)
 
     def copies(self) -> tuple[Blob, Blob]:
         """Both parts of a checkpoint."""

@@ -67,7 +67,7 @@ class PublishedPolicies:
         number = newest.number
         try:
             _, blob = self._store.load(self._run, "policy", number)
-            policy = Policy.from_blob(blob, version=number)
+            policy = Policy.from_blob(blob, version=number, explores=True)
             policy.check(self._needed)
         except (CheckpointCorrupt, PolicyMismatch, FloatingPointError, ValueError) as error:
             self._refused = number

@@ -18,6 +18,7 @@ from agents.normalisation import Normaliser
 
 Float32 = NDArray[np.float32]
 FORMAT = "policy/1"
+_EXPLORER = "explorer"
 
 _LIKELY_CAUSE = {
     "layout_sha256": "the states have other numbers or another order: another model file or physics?",
@@ -172,9 +173,14 @@ class Policy:
         """Refuses to act under another contract. Raises: PolicyMismatch."""
         self.contract.check(needed, ignore=ignore)
 
-    def to_blob(self) -> Blob:
-        """Weights, normaliser and contract, without the version: the checkpoint store gives that."""
+    def to_blob(self, explorer: Policy | None = None) -> Blob:
+        """Weights, normaliser and contract, without the version: the checkpoint store gives that.
+
+        `explorer`: whose weights explore in its place, all else being the same.
+        """
         tensors = arrays_of(self._actor, "actor")
+        if explorer is not None:
+            tensors |= arrays_of(explorer.actor, _EXPLORER)
         tensors["normaliser/mean"] = self.normaliser.mean.copy()
         tensors["normaliser/scale"] = self.normaliser.scale.copy()
         metadata = {
@@ -187,8 +193,11 @@ class Policy:
         return Blob(tensors, metadata)
 
     @staticmethod
-    def from_blob(blob: Blob, *, version: int, device: str | torch.device = "cpu") -> Policy:
-        """Raises: ValueError when the blob is no policy, or one of another format."""
+    def from_blob(blob: Blob, *, version: int, device: str | torch.device = "cpu", explores: bool = False) -> Policy:
+        """`explores`: with the weights that explore in its place, if it has such.
+
+        Raises: ValueError when the blob is no policy, or one of another format.
+        """
         found = blob.metadata.get("format")
         if found != FORMAT:
             raise ValueError(f"the blob's format is {found!r}, needed {FORMAT!r}; a learner's part, or newer code's?")
@@ -197,7 +206,8 @@ class Policy:
             # Policies stored before there was a choice name no network.
             network = blob.metadata.get("network", "mlp")
             actor = Actor(contract.observation_size, contract.action_size, blob.metadata["hidden"], network=network)
-            load_arrays(actor, blob.tensors, "actor")
+            has_explorer = any(name.startswith(f"{_EXPLORER}/") for name in blob.tensors)
+            load_arrays(actor, blob.tensors, _EXPLORER if explores and has_explorer else "actor")
             mean, scale = (np.array(blob.tensors[f"normaliser/{name}"], dtype=np.float32) for name in ("mean", "scale"))
             normaliser = Normaliser(mean, scale, float(blob.metadata["clip"]))
         except (KeyError, TypeError) as error:

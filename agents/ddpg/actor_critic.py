@@ -17,6 +17,7 @@ from agents.ddpg.binning import binned, binned_straight_through
 from agents.ddpg.contract import AlgorithmConfig, SmoothedConfig
 from agents.ddpg.heads import Head, ValueHead
 from agents.ddpg.losses import actor_loss, smoothed
+from agents.ddpg.mean_actor import MeanActor
 from agents.ddpg.on_device import Rows, as_floats, restore_generator
 from agents.ddpg.trained import Trained
 from agents.experience import Batch
@@ -81,6 +82,7 @@ class ActorCritic:
         decay, where = weight_decay, self.device
         self._actor = Trained("actor", actor, config, lr=config.actor_lr, weight_decay=decay, device=where)
         self._critics = Trained("critic", ensemble, config, lr=config.critic_lr, weight_decay=decay, device=where)
+        self._mean = None if config.mean_updates is None else MeanActor(self._actor.network, config.mean_updates)
         self._tau, self._bins, self._penalty = config.tau, config.bins, config.action_penalty
         self._copy_updates = config.target_copy_updates
         self._smoothing = config if isinstance(config, SmoothedConfig) else None
@@ -97,8 +99,14 @@ class ActorCritic:
     def actor(self) -> Actor:
         return self._actor.network
 
+    @property
+    def mean(self) -> Actor | None:
+        return None if self._mean is None else self._mean.network
+
     def state(self) -> Blob:
         tensors = self._actor.arrays() | self._critics.arrays()
+        if self._mean is not None:
+            tensors |= self._mean.arrays()
         tensors["generator"] = self.generator.get_state().numpy().copy()
         return Blob(tensors, {"algorithm": {**self._identity, "updates": self.updates}})
 
@@ -112,6 +120,8 @@ class ActorCritic:
             )
         self._actor.load(blob.tensors)
         self._critics.load(blob.tensors)
+        if self._mean is not None:
+            self._mean.load(blob.tensors)
         restore_generator(self.generator, blob.tensors["generator"])
         self.finite.fill_(1.0)
         self.updates = int(updates)
@@ -127,8 +137,14 @@ class ActorCritic:
                     f"the {network} loss is {loss}, needed a finite number; a non-finite number in the batch, or "
                     "training diverged: lower the learning rate or go back to an earlier checkpoint"
                 )
-        self.updates += 1
+        self.counted()
         return metrics
+
+    def counted(self) -> None:
+        """An update more was done: for whoever calls `learn`."""
+        self.updates += 1
+        if self._mean is not None:
+            self._mean.follow(self.updates)
 
     def turn(self) -> Turn:
         """What the next update does. Sets its learning rates."""
@@ -138,7 +154,7 @@ class ActorCritic:
         return Turn(improves, self._pull() if improves else None)
 
     def learn(self, rows: Rows, turn: Turn) -> tuple[dict[str, Tensor], Tensor]:
-        """One update on the device: its metrics, and the (B,) absolute errors. `updates` is for the caller to count.
+        """One update on the device: its metrics, and the (B,) absolute errors. The caller says that it is `counted`.
 
         Nothing in it waits for the device, and what differs from one update to the next is in tensors that stay where
         they are, or in `turn`: so the work of a turn can be captured in a graph once, and replayed. A network whose

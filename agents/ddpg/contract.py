@@ -29,6 +29,10 @@ class Algorithm(Protocol):
         """The network being trained; `Policy(...)` takes a copy of it."""
 
     @property
+    def mean(self) -> Actor | None:
+        """Its running mean, where the settings ask for one: then that is the policy, and `actor` explores."""
+
+    @property
     def updates(self) -> int:
         """Batches learned from, over the whole life of the run."""
 
@@ -90,6 +94,9 @@ class AlgorithmConfig:
     Without it the actor saturates within a few hundred updates, long before the critic can tell actions apart."""
     bins: int | None = None
     """Levels an excitation can take in [0, 1]; None: continuous."""
+    mean_updates: int | None = None
+    """What is published as the policy, scored and exported, is the running mean of the actor, which reaches back so
+    many updates, and a tenth of all at most; workers explore with the actor itself. None: one network is both."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
@@ -113,6 +120,8 @@ class AlgorithmConfig:
             raise ValueError(f"action_penalty is {self.action_penalty}, needed 0 or more; below 0 rewards saturation")
         if self.bins is not None and self.bins < 2:
             raise ValueError(f"bins is {self.bins}, needed at least 2 levels, or None for continuous actions")
+        if self.mean_updates is not None and self.mean_updates < 1:
+            raise ValueError(f"mean_updates is {self.mean_updates}, needed at least 1 such as 20000, or None")
 
 
 @dataclass(frozen=True, kw_only=True)

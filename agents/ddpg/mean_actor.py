@@ -1,0 +1,66 @@
+"""The running mean of the actor: what a run publishes as its policy, where it is asked for.
+
+From one second to the next a learner's policy moves by more than it improves, for the critic is never right everywhere.
+What it moves by averages out, what it has learned stays (Polyak and Juditsky, Acceleration of Stochastic Approximation
+by Averaging, 1992; for policies Nikishin et al., Improving Stability in Deep Reinforcement Learning with Weight
+Averaging, 2018). With θ the actor after k updates and N the furthest that the mean reaches back,
+
+    m += (θ - m) / min(N, k / 10)
+
+so a young run's mean is of its newest tenth, and nothing of the random start is left in it for long.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.networks import Actor, arrays_of, load_arrays
+
+_EVERY = 10
+"""Updates between two steps of the mean: so it costs nothing, and neighbours are alike anyway."""
+_NEWEST = 0.1
+"""Of all updates so far, the share that the mean is of until it reaches back as far as it may."""
+_PREFIX = "actor/mean"
+
+
+class MeanActor:
+    """Follows an actor while that learns, and is an actor itself."""
+
+    def __init__(self, actor: Actor, reach_updates: int) -> None:
+        """Starts where `actor` is. `reach_updates`: N of the equation."""
+        self._reach_updates = reach_updates
+        self._followed = list(actor.parameters())
+        self.network = copy.deepcopy(actor).requires_grad_(False)
+        self._mean: list[Tensor] = list(self.network.parameters())
+
+    @torch.no_grad()
+    def follow(self, updates: int) -> None:
+        """To be told after every update, of how many there were."""
+        if updates % _EVERY == 0:
+            torch._foreach_lerp_(self._mean, self._followed, share(updates, self._reach_updates))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copies, to go on from."""
+        return arrays_of(self.network, _PREFIX)
+
+    @torch.no_grad()
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Takes over what `arrays` gave; of a state without a mean it starts at the actor, which is loaded already.
+
+        Raises: ValueError when sizes differ.
+        """
+        if any(name.startswith(_PREFIX) for name in arrays):
+            load_arrays(self.network, arrays, _PREFIX)
+        else:
+            torch._foreach_copy_(self._mean, self._followed)
+
+
+def share(updates: int, reach_updates: int) -> float:
+    """How far one step of the mean goes towards the actor."""
+    return min(1.0, _EVERY / min(reach_updates, _NEWEST * updates))
