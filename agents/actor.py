@@ -45,6 +45,12 @@ class EpisodePlan:
     seed: int
     exploration: Exploration
     purpose: Purpose = "train"
+    mean: ActingPolicy | None = None
+    """Acts in place of the newest policy: the running mean that was published with it."""
+
+    def described(self) -> dict[str, Any]:
+        """How it explores, for the episode's document."""
+        return self.exploration.describe() | ({"policy": "mean"} if self.mean is not None else {})
 
 
 Planner = Callable[[ActingPolicy], EpisodePlan]
@@ -61,7 +67,8 @@ def act(
     """
     while not stop():
         policy = policies.latest()
-        yield play(environment, policy, writer, plan(policy), physics, stop)
+        planned = plan(policy)
+        yield play(environment, planned.mean or policy, writer, planned, physics, stop)
 
 
 def play(
@@ -79,7 +86,7 @@ def play(
         seed=plan.seed,
         policy_version=policy.version,
         purpose=plan.purpose,
-        exploration=explore.describe(),
+        exploration=plan.described(),
         physics=physics,
         start=info.get("start", {}),
     )

@@ -89,8 +89,8 @@ def begin(
 
 
 def decide(bodies: Sequence[Body], observations: Float32) -> Float32:
-    """(N, O) -> (N, M) what the bodies do now. A policy version is asked once for all that need nothing but its action;
-    an exploration that needs more asks for itself.
+    """(N, O) -> (N, M) what the bodies do now. A policy is asked once for all that need nothing but its action; an
+    exploration that needs more asks for itself.
     """
     actions: dict[int, Float32] = {}
     together: dict[int, list[int]] = {}
@@ -98,7 +98,7 @@ def decide(bodies: Sequence[Body], observations: Float32) -> Float32:
         if body.noise is None:
             actions[row] = body.plan.exploration(observations[row])
         else:
-            together.setdefault(body.policy.version, []).append(row)
+            together.setdefault(id(body.policy), []).append(row)
     for rows in together.values():
         own = bodies[rows[0]].policy(observations if len(rows) == len(bodies) else observations[rows])
         for row, action in zip(rows, own, strict=True):
@@ -122,9 +122,10 @@ class Body:
 
     def prepare(self, policy: ActingPolicy) -> int:
         """Plans an episode with `policy`, and returns its seed."""
-        self.policy, self.plan = policy, self._planner(policy)
+        self.plan = self._planner(policy)
+        self.policy = self.plan.mean or policy
         explore = self.plan.exploration
-        explore.reset(policy)
+        explore.reset(self.policy)
         self.noise = explore if isinstance(explore, ActionExploration) else None
         return self.plan.seed
 
@@ -134,7 +135,7 @@ class Body:
             seed=self.plan.seed,
             policy_version=self.policy.version,
             purpose=self.plan.purpose,
-            exploration=self.plan.exploration.describe(),
+            exploration=self.plan.described(),
             physics=physics,
             start=how,
         )

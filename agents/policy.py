@@ -113,8 +113,9 @@ class Policy:
         *,
         version: int,
         device: str | torch.device = "cpu",
+        mean: Policy | None = None,
     ) -> None:
-        """Copies the actor's weights.
+        """Copies the actor's weights. `mean`: the running mean of this one, where it is that which is published.
 
         Raises: ValueError for sizes that do not fit the contract; FloatingPointError for weights that are not finite.
         """
@@ -122,7 +123,7 @@ class Policy:
         needed = (contract.observation_size, contract.observation_size, contract.action_size)
         if found != needed:
             raise ValueError(f"actor inputs, normaliser, actor outputs have sizes {found}, the contract needs {needed}")
-        self.contract, self.normaliser, self.version = contract, normaliser, version
+        self.contract, self.normaliser, self.version, self.mean = contract, normaliser, version, mean
         self.device = torch.device(device)
         self._actor = copy.deepcopy(actor).requires_grad_(False).to(self.device)
         for name, value in self._actor.named_parameters():
@@ -194,7 +195,7 @@ class Policy:
 
     @staticmethod
     def from_blob(blob: Blob, *, version: int, device: str | torch.device = "cpu", explores: bool = False) -> Policy:
-        """`explores`: with the weights that explore in its place, if it has such.
+        """`explores`: the one that explores in its place, where there is such; it is its `mean` then.
 
         Raises: ValueError when the blob is no policy, or one of another format.
         """
@@ -206,13 +207,16 @@ class Policy:
             # Policies stored before there was a choice name no network.
             network = blob.metadata.get("network", "mlp")
             actor = Actor(contract.observation_size, contract.action_size, blob.metadata["hidden"], network=network)
-            has_explorer = any(name.startswith(f"{_EXPLORER}/") for name in blob.tensors)
-            load_arrays(actor, blob.tensors, _EXPLORER if explores and has_explorer else "actor")
+            load_arrays(actor, blob.tensors, "actor")
             mean, scale = (np.array(blob.tensors[f"normaliser/{name}"], dtype=np.float32) for name in ("mean", "scale"))
             normaliser = Normaliser(mean, scale, float(blob.metadata["clip"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"the blob says {FORMAT} but lacks or adds a part: {error}; was it edited?") from error
-        return Policy(actor, normaliser, contract, version=version, device=device)
+        policy = Policy(actor, normaliser, contract, version=version, device=device)
+        if not explores or not any(name.startswith(f"{_EXPLORER}/") for name in blob.tensors):
+            return policy
+        load_arrays(actor, blob.tensors, _EXPLORER)
+        return Policy(actor, normaliser, contract, version=version, device=device, mean=policy)
 
 
 class RandomPolicy:

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,10 @@ from agents.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+_SWITCH_S = 0.0005
+"""A thread that wants Python waits so long for one that has it. Each of an update's hundred operations gives it away,
+and the feeder has it all the time while it fills the mirror: by the default of 5 ms learning all but stops then."""
+
 
 def train_run(
     run: Run, config: RunConfig, replay: Replay, store: CheckpointStore, telemetry: Telemetry, stop: Stop
@@ -43,6 +48,8 @@ def train_run(
     lease.take()
     with ExitStack() as opened:
         opened.callback(lease.release)
+        opened.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(_SWITCH_S)
         mended = store.open_term(run.name, lease.term)
         if mended is not None:
             replay.event(run.name, telemetry.process, "pointer_mended", version=mended.number)

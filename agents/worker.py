@@ -22,7 +22,7 @@ from agents.exploration.ladder import Ladder
 from agents.exploration.uniform import UniformActions
 from agents.lives import Lives
 from agents.policies import FixedPolicy, PublishedPolicies
-from agents.policy import ActingPolicy, RandomPolicy
+from agents.policy import ActingPolicy, Policy, RandomPolicy
 from agents.replay.contract import EpisodeWriter, Replay
 from agents.replay.runs import Episode, Run
 from agents.round_returns import RECENT, means_of
@@ -57,7 +57,7 @@ class Plans:
 
     def __init__(self, run: Run, config: RunConfig, writer: EpisodeWriter, worker: int, workers: int) -> None:
         self._entropy = [zlib.crc32(run.name.encode()), writer.writer]
-        self._number = 0
+        self._number, self._mean_share = 0, config.exploration.mean_share
         environment = config.environment
         skip = environment.frame_skip
         held = skip if isinstance(skip, int) else sum(skip) / 2
@@ -77,7 +77,9 @@ class Plans:
         seed = drawn_seed(generator)
         if policy.version == 0:
             return EpisodePlan(seed, UniformActions(generator), "explore")
-        return EpisodePlan(seed, self._ladder.for_episode(number), "train")
+        # Drawn last: runs without a mean have the seeds and the noise that they always had.
+        with_mean = isinstance(policy, Policy) and generator.random() < self._mean_share
+        return EpisodePlan(seed, self._ladder.for_episode(number), "train", policy.mean if with_mean else None)
 
 
 def _sleep(seconds: float, stop: Stop) -> None:

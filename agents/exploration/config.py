@@ -33,6 +33,9 @@ class ExplorationConfig:
     action from the policy's own."""
     noise_free_share: float = 0.2
     """Share of episodes that follow the policy exactly: they show where it really leads."""
+    mean_share: float = 0.0
+    """Share of episodes, noisy ones and others, that follow the running mean of the actor (`mean_updates`) in place of
+    the actor, where there is one."""
     theta_per_s: float = 4.0
     """Ornstein-Uhlenbeck only. 4 with decisions every 0.04 s gives the DDPG paper's 0.15 per decision."""
     beta: float = 1.0
@@ -48,6 +51,7 @@ class ExplorationConfig:
         if not 0 < self.sigma_min <= self.sigma_max:
             raise ValueError(f"needed 0 < sigma_min <= sigma_max, found {self.sigma_min} and {self.sigma_max}")
         require("noise_free_share", self.noise_free_share, 0 <= self.noise_free_share <= 1, "0..1")
+        require("mean_share", self.mean_share, 0 <= self.mean_share <= 1, "0..1")
         require("theta_per_s", self.theta_per_s, self.theta_per_s > 0)
         require("beta", self.beta, 0 <= self.beta <= LARGEST_BETA, f"0..{LARGEST_BETA:g}")
         require("resample_decisions", self.resample_decisions, self.resample_decisions >= 1, "at least 1")

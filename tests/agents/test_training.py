@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -251,6 +252,20 @@ def test_the_last_weights_are_published_when_the_learner_is_stopped(replay: Memo
     versions: list[Version] = list(store.versions(RUN))
     assert [version.number for version in versions] == [1, 2]
     assert versions[-1].metadata["updates"] == learner.updates > versions[0].metadata["updates"]
+
+
+def test_threads_take_turns_at_python_quickly_while_a_run_is_trained(replay: MemoryReplay, tmp_path: Path) -> None:
+    config = small_config()
+    run = open_run(replay, config)
+    before_s, seen_s = sys.getswitchinterval(), []
+
+    def stop() -> bool:
+        seen_s.append(sys.getswitchinterval())
+        return True
+
+    train_run(run, config, replay, MemoryCheckpoints(), quiet_telemetry(tmp_path), stop)
+    assert seen_s == [pytest.approx(0.0005)]
+    assert sys.getswitchinterval() == before_s
 
 
 def test_samples_per_timestep_hold_the_learner_back(
