@@ -224,6 +224,26 @@ def test_each_body_acts_to_its_episode_s_end_with_the_version_that_was_newest_at
     assert len({tuple(one) for one in versions.values()}) > 1, "bodies began at different times"
 
 
+def test_bodies_that_follow_the_mean_ask_it_and_the_log_tells(run: Run) -> None:
+    actor, mean = policy_of(run, 1), policy_of(run, 2)
+    mean.version = actor.version = 7
+
+    def planners(*followers: int) -> list[Planner]:
+        each = [(body, mean if body in followers else None) for body in range(BODIES)]
+        return [lambda _, body=body, who=who: EpisodePlan(body, NoExploration(), mean=who) for body, who in each]
+
+    replay, _ = together(run, FixedPolicy(actor), planners(0, 2), decisions(12))
+    beside = alone(run, actor, planners(0, 2), [1] * BODIES)
+    all_actor = alone(run, actor, planners(), [1] * BODIES)
+    for writer in range(1, BODIES + 1):
+        follows = writer in (1, 3)
+        (document, *_), found = stored(replay, writer, 1)
+        assert document["policy_version"] == 7
+        assert document["exploration"].get("policy") == ("mean" if follows else None)
+        assert found == stored(beside, writer, 1)[1]
+        assert (found == stored(all_actor, writer, 1)[1]) != follows
+
+
 class Poisoned:
     """Environments of which one's simulator breaks at the n-th decision."""
 

@@ -16,11 +16,14 @@ import pytest
 from pymongo import MongoClient
 
 from agents.actor import EpisodePlan
-from agents.build import create_run
+from agents.build import contract_of, create_run
 from agents.checkpoints.memory import MemoryCheckpoints
 from agents.checkpoints.s3 import S3Checkpoints
 from agents.config import RunConfig
 from agents.exploration.pink import PinkNoise
+from agents.networks import Actor
+from agents.normalisation import Normaliser
+from agents.policy import Policy, PolicyContract
 from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
@@ -114,6 +117,29 @@ def test_the_same_life_and_number_give_the_same_seed_and_noise(run: Run, config:
 def test_another_run_has_other_seeds(run: Run, replay: MemoryReplay, config: RunConfig) -> None:
     other = open_run(replay, config, "other")
     assert plans(run, config, 1, 1)[0].seed != plans(other, config, 1, 1)[0].seed
+
+
+def test_a_share_of_the_episodes_follows_the_mean_and_nothing_else_changes(run: Run) -> None:
+    without, half = small_config(), RunConfig.of(small_config().plain() | {"exploration": {"mean_share": 0.5}})
+    life: Any = Life(7)
+    contract = contract_of(run, without)
+    mean, lone = (_policy(contract) for _ in range(2))
+    exploring = _policy(contract, mean)
+    plain, mixed, meanless = Plans(run, without, life, 0, 1), Plans(run, half, life, 0, 1), Plans(run, half, life, 0, 1)
+    planned = [(plain(exploring), mixed(exploring), meanless(lone)) for _ in range(200)]
+
+    assert all(one.mean is None and other.mean is None for one, _, other in planned)
+    assert all(one.mean in (None, mean) for _, one, _ in planned)
+    assert 70 < sum(one.mean is mean for _, one, _ in planned) < 130
+    assert [one.seed for one, _, _ in planned] == [one.seed for _, one, _ in planned]
+    assert [noise(one) for one, _, _ in planned] == [noise(one) for _, one, _ in planned]
+    assert {one.described().get("policy") for _, one, _ in planned if one.mean is mean} == {"mean"}
+    assert not any("policy" in one.described() for one, _, _ in planned)
+
+
+def _policy(contract: PolicyContract, mean: Policy | None = None) -> Policy:
+    actor = Actor(contract.observation_size, contract.action_size, (4,))
+    return Policy(actor, Normaliser.identity(contract.observation_size), contract, version=1, mean=mean)
 
 
 def test_random_actions_before_the_first_version_and_the_ladder_after(run: Run, config: RunConfig) -> None:
