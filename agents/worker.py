@@ -78,8 +78,8 @@ class Plans:
         if policy.version == 0:
             return EpisodePlan(seed, UniformActions(generator), "explore")
         # Drawn last: runs without a mean have the seeds and the noise that they always had.
-        with_mean = isinstance(policy, Policy) and generator.random() < self._mean_share
-        return EpisodePlan(seed, self._ladder.for_episode(number), "train", policy.mean if with_mean else None)
+        mean = policy.mean if isinstance(policy, Policy) and generator.random() < self._mean_share else None
+        return EpisodePlan(seed, self._ladder.for_episode(number), "train", mean)
 
 
 def _sleep(seconds: float, stop: Stop) -> None:

@@ -35,7 +35,7 @@ class MeanActor:
     def __init__(self, actor: Actor, reach_updates: int) -> None:
         """Starts where `actor` is. `reach_updates`: N of the equation."""
         self._reach_updates = reach_updates
-        self._followed = list(actor.parameters())
+        self._followed: list[Tensor] = list(actor.parameters())
         self.network = copy.deepcopy(actor).requires_grad_(False)
         self._mean: list[Tensor] = list(self.network.parameters())
 

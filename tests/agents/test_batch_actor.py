@@ -229,8 +229,11 @@ def test_bodies_that_follow_the_mean_ask_it_and_the_log_tells(run: Run) -> None:
     mean.version = actor.version = 7
 
     def planners(*followers: int) -> list[Planner]:
+        def always(planned: EpisodePlan) -> Planner:
+            return lambda _: planned
+
         each = [(body, mean if body in followers else None) for body in range(BODIES)]
-        return [lambda _, body=body, who=who: EpisodePlan(body, NoExploration(), mean=who) for body, who in each]
+        return [always(EpisodePlan(body, NoExploration(), mean=who)) for body, who in each]
 
     replay, _ = together(run, FixedPolicy(actor), planners(0, 2), decisions(12))
     beside = alone(run, actor, planners(0, 2), [1] * BODIES)
