@@ -76,15 +76,15 @@ def one_line(snapshot: Snapshot, explore_timesteps: int) -> str:
 
 def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
     """What people look at first."""
-    counts, learner = snapshot.counts, snapshot.learner
+    learner = snapshot.learner
     exploring = (
         f" (exploring, {explore_timesteps:,} wanted)"
         if learner.get("collected_timesteps", 0) < explore_timesteps
         else ""
     )
     shown = {
-        "timesteps": f"{counts.timesteps:,}{exploring}",
-        "episodes": f"{counts.episodes:,}",
+        "timesteps": f"{snapshot.timesteps:,}{exploring}",
+        "episodes": f"{snapshot.episodes:,}",
         "inserts/s": f"{snapshot.inserts_per_s:.0f}",
         "updates": f"{learner.get('updates', 0):,} at {learner.get('updates_per_s', 0.0):.0f}/s",
         "learner waited": _share(learner),

@@ -22,7 +22,8 @@ from tests.runs import RUN
 
 def snapshot(replay: MemoryReplay, **changes: Any) -> Snapshot:
     values: dict[str, Any] = {
-        "counts": replay.counts(RUN),
+        "episodes": replay.counts(RUN).episodes,
+        "timesteps": replay.counts(RUN).timesteps,
         "version": 0,
         "statuses": {},
         "inserts_per_s": 0.0,

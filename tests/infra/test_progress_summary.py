@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from agents.policy import Policy
 from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
-from agents.replay.runs import Run
+from agents.replay.runs import Episode, Run
 from agents.round_returns import means_of
 from agents.scoring import Scorer
 from agents.training import train_run
@@ -114,8 +114,27 @@ def test_insert_rate_is_that_of_what_reached_the_database(
     explore(replay, config, replay.run(RUN), 300)
     clock.sleep(4.0)
     look = observer.look()
-    assert look.counts.timesteps >= 300
-    assert look.inserts_per_s == pytest.approx(look.counts.timesteps / 4.0)
+    assert look.timesteps >= 300
+    assert look.inserts_per_s == pytest.approx(look.timesteps / 4.0)
+
+
+def test_looks_count_everything_once(replay: MemoryReplay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def episodes_after(run: str, marks: Mapping[int, int]) -> Sequence[Episode]:
+        found = MemoryReplay.episodes_after(replay, run, marks)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(replay, "episodes_after", episodes_after)
+    observer, config, run = Observer(RUN, replay, MemoryCheckpoints(), tmp_path), small_config(), replay.run(RUN)
+    for worker in ("a", "b"):
+        explore(replay, config, run, 200, worker)
+        look = observer.look()
+        found = replay.counts(RUN)
+        assert (look.timesteps, look.episodes) == (found.timesteps, found.episodes)
+    assert min(read) > 0
+    assert sum(read) == found.episodes
 
 
 def test_statuses_are_told_by_process(replay: MemoryReplay, tmp_path: Path) -> None:
