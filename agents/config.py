@@ -180,6 +180,12 @@ class RunConfig:
                 "motion (environment.motion or .clock) has no mirror image; leave one of them out"
             )
 
+        if self.environment.late_targets and any(self.curriculum.late_targets):
+            raise ValueError(
+                f"environment.late_targets={self.environment.late_targets:g} is of all episodes, "
+                f"curriculum.late_targets={list(self.curriculum.late_targets)} of each stage's; leave one of them out"
+            )
+
     def _motion(self) -> str:
         """What is imitated where only the starts name a motion."""
         motions = self.starts.motions

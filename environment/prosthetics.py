@@ -22,7 +22,7 @@ from environment.physics.contract import Physics, SimulationError
 from environment.physics.integration import EpisodeIntegration
 from environment.round_rewards import RoundRewards
 from environment.seeds import HOLDS, drawn_seed, stream
-from environment.stages import Stages
+from environment.stages import Stage, Stages
 from environment.starts import StartSource, begin
 from environment.terminations import SIMULATOR_ERROR, Ending
 from environment.timestep import TimeStep
@@ -106,12 +106,12 @@ class ProstheticsEnv(gymnasium.Env[Float32, Float32]):
         """
         super().reset(seed=seed)
         episode_seed = drawn_seed(self.np_random) if seed is None else seed
-        # For the task's whole length, so that a shorter `max_steps` meets the same targets.
-        self._targets = self.task.schedule(episode_seed, self.task.time_limit_steps)
         how: dict[str, Any] = {}
+        stage = Stage()
         if self.stages is not None:
             how["stage"], stage = self.stages.now()
-            self._targets = stage(self._targets)
+        # For the task's whole length, so that a shorter `max_steps` meets the same targets.
+        self._targets = stage(self.task.schedule, episode_seed, self.task.time_limit_steps)
         self._target_age_s = targets.age_s(self._targets)
         self._skips = stream(episode_seed, HOLDS)
         self._seed = episode_seed

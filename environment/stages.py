@@ -1,4 +1,4 @@
-"""Easier targets than the task's, for a learner that cannot walk yet: other speeds, smaller changes, or none."""
+"""Other targets than the task's: easier ones for a learner that cannot walk yet, later ones for one that can."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from environment.targets import START_SPEED_M_PER_S, Targets
+from environment.targets import START_SPEED_M_PER_S, Schedule, Targets, entered_late
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,15 @@ class Stage:
     """Asked for at first, straight ahead."""
     changes: float = 1.0
     """How much of every change of the task's targets is asked for: 0 is none."""
+    late_targets: float = 0.0
+    """Share of the episodes that begin in the middle of the targets: see `environment.targets.entered_late`."""
 
-    def __call__(self, targets: Targets) -> Targets:
+    def __call__(self, schedule: Schedule, seed: int, steps: int) -> Targets:
         """The task's (T+1, 3) targets at this stage: they change at the same steps."""
-        if self == Stage():
+        if self.late_targets:
+            schedule = entered_late(schedule, self.late_targets, steps)
+        targets = schedule(seed, steps)
+        if (self.speed_m_per_s, self.changes) == (START_SPEED_M_PER_S, 1.0):
             return targets
         eased: Targets = np.array([self.speed_m_per_s, 0.0, 0.0]) + self.changes * (targets - targets[0])
         return eased

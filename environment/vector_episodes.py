@@ -42,8 +42,7 @@ class Episodes:
         if seed is not None or generator is None:
             self._seeding[environment] = generator = seeding.np_random(seed)[0]
         episode_seed = drawn_seed(generator) if seed is None else seed
-        asked = self._schedule(episode_seed, self._length)
-        self._targets[environment] = asked if stage is None else stage(asked)
+        self._targets[environment] = (stage or Stage())(self._schedule, episode_seed, self._length)
         self._ages_s[environment] = targets.age_s(self._targets[environment])
         if not isinstance(self._always, int):
             self._skips[environment : environment + 1] = [stream(episode_seed, HOLDS)]

@@ -96,7 +96,7 @@ class AlgorithmConfig:
     """Levels an excitation can take in [0, 1]; None: continuous."""
     mean_updates: int | None = None
     """What is published as the policy, scored and exported, is the running mean of the actor, which reaches back so
-    many updates, and a tenth of all at most; workers explore with the actor itself. None: one network is both."""
+    many updates, and a twentieth of all at most; workers explore with the actor itself. None: one network is both."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))

@@ -5,9 +5,10 @@ What it moves by averages out, what it has learned stays (Polyak and Juditsky, A
 by Averaging, 1992; for policies Nikishin et al., Improving Stability in Deep Reinforcement Learning with Weight
 Averaging, 2018). With θ the actor after k updates and N the furthest that the mean reaches back,
 
-    m += (θ - m) / min(N, k / 10)
+    m += (θ - m) / min(N, k / 20)
 
-so a young run's mean is of its newest tenth, and nothing of the random start is left in it for long.
+so what a young run's mean is of is a twentieth of the run old, on average, and what it was before it could walk is soon
+forgotten: networks that are far apart have no meaningful mean.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from agents.networks import Actor, arrays_of, load_arrays
 
 _EVERY = 10
 """Updates between two steps of the mean: so it costs nothing, and neighbours are alike anyway."""
-_NEWEST = 0.1
-"""Of all updates so far, the share that the mean is of until it reaches back as far as it may."""
+_AGE = 0.05
+"""Of the whole run, until the mean reaches back as far as it may: at 0.1 its longer tail still held a run back that had
+just learned to walk (decision 0027)."""
 _PREFIX = "actor/mean"
 
 
@@ -63,4 +65,4 @@ class MeanActor:
 
 def share(updates: int, reach_updates: int) -> float:
     """How far one step of the mean goes towards the actor."""
-    return min(1.0, _EVERY / min(reach_updates, _NEWEST * updates))
+    return min(1.0, _EVERY / min(reach_updates, _AGE * updates))

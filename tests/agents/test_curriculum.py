@@ -119,6 +119,8 @@ def test_without_stages_targets_are_the_tasks(replay: MemoryReplay) -> None:
         ({"changes": [0.0]}, "must be as many"),
         ({"speeds_m_per_s": [-1.0, 1.0, 1.0]}, "must be 0 or more"),
         ({"changes": [0.0, -0.5, 1.0]}, "must be 0"),
+        ({"late_targets": [0.0, 0.5]}, "must be one for each of the 3 stages"),
+        ({"late_targets": [0.0, 0.5, 1.5]}, "must be in 0..1"),
         ({"success_share": 0.0}, "success_share=0.0"),
         ({"episodes": 0}, "episodes=0"),
         ({"refresh_s": 0.0}, "refresh_s=0.0"),
@@ -127,6 +129,14 @@ def test_without_stages_targets_are_the_tasks(replay: MemoryReplay) -> None:
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         settings(**changes)
+
+
+def test_a_stage_may_begin_late_in_its_targets() -> None:
+    assert settings(late_targets=[0.0, 0.0, 0.5]).stages[-1] == Stage(1.25, 1.0, 0.5)
+    assert settings().stages[-1] == Stage(1.25, 1.0, 0.0)
+    both = {"curriculum": THREE | {"late_targets": [0.0, 0.0, 0.5]}, "environment": {"late_targets": 0.5}}
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        RunConfig.of(both)
 
 
 @pytest.mark.parametrize("bodies", [1, 4])

@@ -28,16 +28,16 @@ from tests.runs import RUN, explore, fresh_learner, open_run, small_config
 @pytest.mark.parametrize(
     ("updates", "reach", "expected"),
     [
-        (10, 1000, 1.0),  # a tenth of ten updates is one: it is the actor
-        (100, 1000, 1.0),
-        (200, 1000, 0.5),  # 10 updates of the newest 20
-        (1_000, 1000, 0.1),
-        (10_000, 1000, 0.01),  # the reach, from here on
+        (10, 1000, 1.0),
+        (200, 1000, 1.0),  # a twentieth of it is one step: it is the actor
+        (400, 1000, 0.5),  # two steps
+        (2_000, 1000, 0.1),
+        (20_000, 1000, 0.01),  # the reach, from here on
         (1_000_000, 1000, 0.01),
         (1_000_000, 3, 1.0),
     ],
 )
-def test_the_mean_is_of_the_newest_tenth_until_it_reaches_as_far_as_it_may(
+def test_the_mean_is_a_twentieth_of_the_run_old_until_it_reaches_as_far_as_it_may(
     updates: int, reach: int, expected: float
 ) -> None:
     assert share(updates, reach) == pytest.approx(expected)
@@ -76,12 +76,12 @@ def test_a_resumed_mean_goes_on_bit_for_bit() -> None:
     straight, stopped, resumed = (
         build_algorithm("td3", 5, 3, settings=small("td3", mean_updates=30), seed=seed) for seed in (1, 1, 2)
     )
-    for seed in range(245):
+    for seed in range(425):
         straight.update(random_batch(seed % 50))
-    for seed in range(215):
+    for seed in range(410):
         stopped.update(random_batch(seed % 50))
     resumed.restore(stopped.state())
-    for seed in range(215, 245):
+    for seed in range(410, 425):
         resumed.update(random_batch(seed % 50))
 
     assert same_tensors(straight.state(), resumed.state())
@@ -115,7 +115,7 @@ def learner() -> Learner:
     explore(replay, config, run, 300)
     learner = fresh_learner(config, run)
     learner.mirror.follow(replay, RUN)
-    for _ in range(245):
+    for _ in range(425):
         learner.learn()
     return learner
 
@@ -123,7 +123,7 @@ def learner() -> Learner:
 def test_workers_explore_with_the_actor_and_everyone_else_gets_the_mean(learner: Learner) -> None:
     store = MemoryCheckpoints()
     blob = learner.policy()
-    store.publish(RUN, blob, learner.state(), {"updates": 245})
+    store.publish(RUN, blob, learner.state(), {"updates": 425})
     policy = Policy.from_blob(store.load(RUN, "policy")[1], version=1)
     first = RandomPolicy(policy.contract, np.random.default_rng(0))
     acting = PublishedPolicies(store, RUN, policy.contract, first, lambda kind, **details: None).latest()

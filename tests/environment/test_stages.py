@@ -11,7 +11,7 @@ from environment.prosthetics import ProstheticsEnv
 from environment.stages import Stage
 from environment.starts import Pushed
 from environment.state import TARGET_VELOCITY
-from environment.targets import age_s, poisson_changes
+from environment.targets import age_s, entered_late, poisson_changes
 from environment.vector import ProstheticsVectorEnv
 
 CONFIG = EnvironmentConfig(max_steps=12)
@@ -21,37 +21,44 @@ SEED = next(seed for seed in range(100) if len(np.unique(poisson_changes(seed, 1
 class Changing:
     """Another stage at every start."""
 
-    def __init__(self) -> None:
-        self.begun = 0
+    def __init__(self, late_targets: float = 0.0) -> None:
+        self.begun, self.late_targets = 0, late_targets
 
     def now(self) -> tuple[int, Stage]:
         self.begun += 1
-        return self.begun, Stage(0.5 * self.begun, 0.25)
+        return self.begun, Stage(0.5 * self.begun, 0.25, self.late_targets)
 
 
 def test_the_default_stage_is_the_task_itself() -> None:
-    asked = poisson_changes(SEED, 1000)
-    assert Stage()(asked) is asked
+    np.testing.assert_array_equal(Stage()(poisson_changes, SEED, 1000), poisson_changes(SEED, 1000))
 
 
 def test_a_stage_without_changes_asks_for_its_speed_straight_ahead() -> None:
-    eased = Stage(2.0, 0.0)(poisson_changes(SEED, 1000))
+    eased = Stage(2.0, 0.0)(poisson_changes, SEED, 1000)
     np.testing.assert_array_equal(eased, np.tile([2.0, 0.0, 0.0], (1001, 1)))
 
 
 def test_a_stage_asks_for_its_share_of_every_change_at_the_same_steps() -> None:
     asked = poisson_changes(SEED, 1000)
-    eased = Stage(2.0, 0.5)(asked)
+    eased = Stage(2.0, 0.5)(poisson_changes, SEED, 1000)
     np.testing.assert_allclose(eased - [2.0, 0, 0], 0.5 * (asked - [1.25, 0, 0]), atol=1e-15)
     np.testing.assert_array_equal(age_s(eased), age_s(asked))
 
 
-@pytest.mark.parametrize("with_starts", [False, True])
-def test_one_body_and_many_ask_for_their_stage_and_say_which(with_starts: bool) -> None:
+def test_a_stage_of_late_targets_is_the_task_s_own_entered_late() -> None:
+    late = entered_late(poisson_changes, 0.5, 1000)
+    entered = [Stage(late_targets=0.5)(poisson_changes, seed, 1000) for seed in range(40)]
+    for seed, found in enumerate(entered):
+        np.testing.assert_array_equal(found, late(seed, 1000))
+    assert 10 < sum(found[0, 0] != 1.25 for found in entered) < 30
+
+
+@pytest.mark.parametrize(("with_starts", "late_targets"), [(False, 0.0), (True, 0.0), (True, 0.5)])
+def test_one_body_and_many_ask_for_their_stage_and_say_which(with_starts: bool, late_targets: float) -> None:
     many = ProstheticsVectorEnv(CONFIG, 3, autoreset_mode=AutoresetMode.SAME_STEP)
     alone = ProstheticsEnv(CONFIG)
     for environment in (many, alone):
-        environment.stages = Changing()
+        environment.stages = Changing(late_targets)
         environment.starts = Pushed(environment.layout, (0.5, 0.5)) if with_starts else None
     target = many.layout.where(TARGET_VELOCITY)
     _, infos = many.reset(seed=7)
