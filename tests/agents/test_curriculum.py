@@ -119,7 +119,7 @@ def test_without_stages_targets_are_the_tasks(replay: MemoryReplay) -> None:
         ({"changes": [0.0]}, "must be as many"),
         ({"speeds_m_per_s": [-1.0, 1.0, 1.0]}, "must be 0 or more"),
         ({"changes": [0.0, -0.5, 1.0]}, "must be 0"),
-        ({"late_targets": [0.0, 0.5]}, "must be one for each of the 3 stages"),
+        ({"late_targets": [0.0, 0.5]}, "must be one for each of 3 stages"),
         ({"late_targets": [0.0, 0.5, 1.5]}, "must be in 0..1"),
         ({"success_share": 0.0}, "success_share=0.0"),
         ({"episodes": 0}, "episodes=0"),
