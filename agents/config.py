@@ -186,6 +186,12 @@ class RunConfig:
                 f"curriculum.late_targets={list(self.curriculum.late_targets)} of each stage's; leave one of them out"
             )
 
+        if self.exploration.mean_share and self.algorithm.settings.get("mean_updates") is None:
+            raise ValueError(
+                f"exploration.mean_share={self.exploration.mean_share:g} of the episodes would follow the mean of the "
+                "actor, but the run keeps none; set algorithm.settings.mean_updates, e.g. to 20000"
+            )
+
     def _motion(self) -> str:
         """What is imitated where only the starts name a motion."""
         motions = self.starts.motions

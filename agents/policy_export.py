@@ -66,7 +66,7 @@ def export_policy(
 
 
 def safetensors_bytes(policy: Policy, provenance: Mapping[str, Any]) -> bytes:
-    """For `agents.policy_file.read_policy`: what the store keeps, to the bit."""
+    """For `agents.policy_file.read_policy`: the policy as the store keeps it, to the bit."""
     data = policy_bytes(policy, provenance)
     _compare(policy, policy_from(data, "the exported file")[0], "safetensors")
     return data

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _SWITCH_S = 0.0005
 """A thread that wants Python waits so long for one that has it. Each of an update's hundred operations gives it away,
-and the feeder has it all the time while it fills the mirror: by the default of 5 ms learning all but stops then."""
+and the feeder has it all the time while it fills the mirror: with the default of 5 ms learning is a third slower."""
 
 
 def train_run(

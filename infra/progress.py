@@ -16,7 +16,8 @@ from agents.evaluator import BASELINES, EVALUATED, known_baselines
 from agents.replay.contract import Replay
 from agents.telemetry import read_statuses
 
-_RATE_WINDOW_S = 20.0
+_RATE_WINDOW_S = 60.0
+"""Longer than an episode takes, which counts when it ends."""
 
 
 @dataclass(frozen=True, slots=True)

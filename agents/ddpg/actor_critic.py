@@ -144,7 +144,7 @@ class ActorCritic:
         """An update more was done: for whoever calls `learn`."""
         self.updates += 1
         if self._mean is not None:
-            self._mean.follow(self.updates)
+            self._mean.follow()
 
     def turn(self) -> Turn:
         """What the next update does. Sets its learning rates."""

@@ -17,6 +17,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -28,7 +29,7 @@ _EVERY = 10
 _AGE = 0.05
 """Of the whole run, until the mean reaches back as far as it may: at 0.1 its longer tail still held a run back that had
 just learned to walk (decision 0027)."""
-_PREFIX = "actor/mean"
+_PREFIX, _COUNT = "actor/mean", "actor/mean_count"
 
 
 class MeanActor:
@@ -36,20 +37,21 @@ class MeanActor:
 
     def __init__(self, actor: Actor, reach_updates: int) -> None:
         """Starts where `actor` is. `reach_updates`: N of the equation."""
-        self._reach_updates = reach_updates
+        self._reach_updates, self._updates = reach_updates, 0
         self._followed: list[Tensor] = list(actor.parameters())
         self.network = copy.deepcopy(actor).requires_grad_(False)
         self._mean: list[Tensor] = list(self.network.parameters())
 
     @torch.no_grad()
-    def follow(self, updates: int) -> None:
-        """To be told after every update, of how many there were."""
-        if updates % _EVERY == 0:
-            torch._foreach_lerp_(self._mean, self._followed, share(updates, self._reach_updates))
+    def follow(self) -> None:
+        """To be called after every update. It counts them itself: a run that branches off goes on with a mean."""
+        self._updates += 1
+        if self._updates % _EVERY == 0:
+            torch._foreach_lerp_(self._mean, self._followed, share(self._updates, self._reach_updates))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copies, to go on from."""
-        return arrays_of(self.network, _PREFIX)
+        return arrays_of(self.network, _PREFIX) | {_COUNT: np.array([self._updates])}
 
     @torch.no_grad()
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -57,12 +59,26 @@ class MeanActor:
 
         Raises: ValueError when sizes differ.
         """
-        if any(name.startswith(_PREFIX) for name in arrays):
+        if _COUNT in arrays:
             load_arrays(self.network, arrays, _PREFIX)
+            self._updates = int(arrays[_COUNT][0])
         else:
             torch._foreach_copy_(self._mean, self._followed)
+            self._updates = 0
 
 
 def share(updates: int, reach_updates: int) -> float:
     """How far one step of the mean goes towards the actor."""
     return min(1.0, _EVERY / min(reach_updates, _AGE * updates))
+
+
+def without_mean(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """A state whose actor was changed: whoever loads it begins a mean anew, at that actor."""
+    return {name: array for name, array in tensors.items() if name != _COUNT and not name.startswith(f"{_PREFIX}/")}
+
+
+def led_by_mean(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """A state for a learner that keeps no mean: its actor, and the target, are what the mean was, if there was one."""
+    means = {name.removeprefix(_PREFIX): array for name, array in tensors.items() if name.startswith(f"{_PREFIX}/")}
+    actors = {f"actor/{which}{name}": array.copy() for which in ("network", "target") for name, array in means.items()}
+    return without_mean(tensors) | actors

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from agents.checkpoints.contract import Blob, CheckpointStore, Version
 from agents.config import RunConfig
+from agents.ddpg.mean_actor import without_mean
 from agents.first_version import first_version, fresh_learner
 from agents.imitation.inverse import held_out
 from agents.imitation.regression import FitConfig, Fitted, Pairs, Point, fit
@@ -98,9 +99,9 @@ def _learnable(replay: Replay, run: str) -> Iterator[Episode]:
 
 
 def _with_target(state: Blob) -> Blob:
-    """A learner's state whose actor's target is the actor."""
+    """A learner's state whose actor's target, and mean, are the actor."""
     own, target = "actor/network/", "actor/target/"
-    tensors = dict(state.tensors)
+    tensors = without_mean(state.tensors)
     for name, array in state.tensors.items():
         if name.startswith(own):
             tensors[target + name.removeprefix(own)] = array.copy()

@@ -52,7 +52,8 @@ class EpisodeStart:
     """Version of the checkpoint that acts; 0 is the random policy before the first one."""
     purpose: Purpose = "train"
     exploration: Mapping[str, Any] = field(default_factory=dict)
-    """Kind and level of the exploration noise, e.g. `{"kind": "gaussian", "sigma": 0.1}`."""
+    """Kind and level of the exploration noise, e.g. `{"kind": "gaussian", "sigma": 0.1}`; with `policy: "mean"` where
+    it follows the running mean of the actor."""
     physics: str = ""
     """Engine, integrator and accuracy, e.g. `opensim/SemiExplicitEuler2/0.001`."""
     start: Mapping[str, Any] = field(default_factory=dict)

@@ -31,9 +31,9 @@ def store() -> MemoryCheckpoints:
     return MemoryCheckpoints()
 
 
-def trained(replay: MemoryReplay, store: MemoryCheckpoints) -> Learner:
+def trained(replay: MemoryReplay, store: MemoryCheckpoints, **settings: Any) -> Learner:
     """The parent after 30 updates, its version 2; version 1 was after 10."""
-    config = small_config()
+    config = RunConfig.of(with_settings(small_config().plain(), settings))
     run = open_run(replay, config, PARENT)
     explore(replay, config, run, 300)
     learner = fresh_learner(config, run)
@@ -68,6 +68,32 @@ def test_a_branch_begins_with_networks_optimisers_and_normaliser_of_the_version(
     assert event["details"] == {"parent": PARENT, "version": 2, "updates": 30}
     (published,) = replay.events(CHILD, "published")
     assert published["details"]["version"] == 1
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_branch_goes_on_with_the_mean_or_begins_as_it(
+    replay: MemoryReplay, store: MemoryCheckpoints, keeps: bool
+) -> None:
+    a_mean = {"algorithm.settings.mean_updates": 100}
+    parent = trained(replay, store, **a_mean)
+    for _ in range(2):
+        parent.learn()
+    store.publish(PARENT, *parent.copies(), {"updates": parent.updates})
+    run, config = child(replay, **(a_mean if keeps else {}))
+    branch(run, config, PARENT, 3, replay, store, "p")
+    wanted, found = (store.load(of, "learner", number)[1].tensors for of, number in ((PARENT, 3), (CHILD, 1)))
+    means = [name for name in wanted if name.startswith("actor/mean/")]
+    assert means
+    for name in means:
+        assert not np.array_equal(wanted[name], wanted[name.replace("mean", "network")])
+        for own in ["mean"] if keeps else ["network", "target"]:
+            assert np.array_equal(found[name.replace("mean", own)], wanted[name])
+    assert ("actor/mean_count" in found) == keeps
+    assert not keeps or found["actor/mean_count"] == 32
+    scored, was_scored = (store.load(of, "policy", n)[1].tensors for of, n in ((CHILD, 1), (PARENT, 3)))
+    for name in scored:
+        if name.startswith("actor/"):
+            assert np.array_equal(scored[name], was_scored[name])
 
 
 def test_a_learner_goes_on_from_a_branch_with_its_own_timesteps(replay: MemoryReplay, store: MemoryCheckpoints) -> None:

@@ -160,23 +160,29 @@ def test_an_actor_does_in_seconds_what_is_demonstrated_and_its_target_too() -> N
     assert learner.normaliser.count == states.decision.sum()
 
 
-def test_a_run_begins_with_a_cloned_version_and_a_learner_goes_on_from_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mean_updates", [None, 100])
+def test_a_run_begins_with_a_cloned_version_and_a_learner_goes_on_from_it(
+    tmp_path: Path, mean_updates: int | None
+) -> None:
     replay, store = MemoryReplay(), MemoryCheckpoints()
     demo = played(replay, episodes=2)
-    run = create_run("learns", CONFIG, replay)
-    version, fitted = clone(run, CONFIG, demo, replay, store, FitConfig(updates=60), "cloner")
+    config = replace(CONFIG, algorithm=AlgorithmChoice(settings={"hidden": (128, 128), "mean_updates": mean_updates}))
+    run = create_run("learns", config, replay)
+    version, fitted = clone(run, config, demo, replay, store, FitConfig(updates=60), "cloner")
     assert version.number == 1
     (noted,) = replay.events("learns", CLONED)
     assert noted["details"]["demonstrations"] == "demo"
     assert noted["details"]["error"] == pytest.approx(fitted.error)
     policy = Policy.from_blob(store.load("learns", "policy", 1)[1], version=1)
-    learner = build_learner(CONFIG, run)
+    explorer = Policy.from_blob(store.load("learns", "policy", 1)[1], version=1, explores=True)
+    learner = build_learner(config, run)
     assert resume(learner, replay, store, "learns", quiet_telemetry(tmp_path)) is not None
     seen = np.random.default_rng(0).normal(0, 1, (5, policy.contract.observation_size)).astype(np.float32)
     now = Policy.from_blob(learner.policy(), version=1)
     assert (now(seen) == policy(seen)).all()
+    assert (explorer(seen) == policy(seen)).all()
     with pytest.raises(ValueError, match="this is what a run begins with"):
-        clone(run, CONFIG, demo, replay, store, FitConfig(updates=60), "cloner")
+        clone(run, config, demo, replay, store, FitConfig(updates=60), "cloner")
 
 
 def test_the_commands_on_real_services(

@@ -153,7 +153,7 @@ def test_an_observation_that_is_not_finite_leaves_the_statistics_alone() -> None
 @pytest.mark.parametrize("name", list(CONFIGS))
 def test_the_same_draws_give_the_same_updates_as_on_the_host(replay: MemoryReplay, name: str) -> None:
     collect(replay, 20)
-    settings = {} if name in ("ddpg", "d4pg") else {"target_noise": 0.0}
+    settings = {"mean_updates": 4} | ({} if name in ("ddpg", "d4pg") else {"target_noise": 0.0})
     if name == "redq":
         settings |= {"critics": 2, "subset": 2, "policy_delay": 3}  # its random subset is all of them
     host = learner(Learner, filled(replay, sampling="recency"), name, "recency", **settings)
@@ -162,6 +162,7 @@ def test_the_same_draws_give_the_same_updates_as_on_the_host(replay: MemoryRepla
         host.learn()
         device.learn()
     theirs = host.state().tensors
+    assert theirs["actor/mean_count"] == 12
     for key, array in device.state().tensors.items():
         if key != "generator":
             np.testing.assert_allclose(array, theirs[key], rtol=2e-3, atol=2e-5, err_msg=key)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from agents.config import RunConfig
 from agents.exploration.pink import PinkNoise
 from agents.networks import Actor
 from agents.normalisation import Normaliser
+from agents.plain import ConfigError
 from agents.policy import Policy, PolicyContract
 from agents.replay.contract import Replay
 from agents.replay.memory import MemoryReplay
@@ -34,6 +36,7 @@ from agents.worker import Collected, Plans, Rollouts
 from environment.config import EnvironmentConfig
 from environment.physics.contract import SimulationError
 from environment.prosthetics import ProstheticsEnv
+from environment.seeds import drawn_seed
 from tests.clock import Clock
 from tests.contracts.replay_samples import sample_episode, sample_run, write_episode
 from tests.fakes import FakePhysics
@@ -120,7 +123,7 @@ def test_another_run_has_other_seeds(run: Run, replay: MemoryReplay, config: Run
 
 
 def test_a_share_of_the_episodes_follows_the_mean_and_nothing_else_changes(run: Run) -> None:
-    without, half = small_config(), RunConfig.of(small_config().plain() | {"exploration": {"mean_share": 0.5}})
+    without, half = small_config(), _with_means(0.5)
     life: Any = Life(7)
     contract = contract_of(run, without)
     mean, lone = (_policy(contract) for _ in range(2))
@@ -131,10 +134,23 @@ def test_a_share_of_the_episodes_follows_the_mean_and_nothing_else_changes(run: 
     assert all(one.mean is None and other.mean is None for one, _, other in planned)
     assert all(one.mean in (None, mean) for _, one, _ in planned)
     assert 70 < sum(one.mean is mean for _, one, _ in planned) < 130
-    assert [one.seed for one, _, _ in planned] == [one.seed for _, one, _ in planned]
+    entropy = [zlib.crc32(run.name.encode()), 7]
+    seeds = [drawn_seed(np.random.default_rng([*entropy, number])) for number in range(200)]
+    assert all([one.seed for one in each] == seeds for each in zip(*planned, strict=True))
     assert [noise(one) for one, _, _ in planned] == [noise(one) for _, one, _ in planned]
     assert {one.described().get("policy") for _, one, _ in planned if one.mean is mean} == {"mean"}
     assert not any("policy" in one.described() for one, _, _ in planned)
+
+
+def test_to_follow_a_mean_that_the_run_does_not_keep_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the run keeps none"):
+        RunConfig.of({"exploration": {"mean_share": 0.5}})
+
+
+def _with_means(share: float) -> RunConfig:
+    plain = small_config().plain()
+    plain["algorithm"]["settings"] |= {"mean_updates": 100}
+    return RunConfig.of(plain | {"exploration": {"mean_share": share}})
 
 
 def _policy(contract: PolicyContract, mean: Policy | None = None) -> Policy:

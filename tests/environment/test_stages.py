@@ -53,6 +53,15 @@ def test_a_stage_of_late_targets_is_the_task_s_own_entered_late() -> None:
     assert 10 < sum(found[0, 0] != 1.25 for found in entered) < 30
 
 
+def test_an_eased_stage_that_begins_late_begins_among_its_own_later_targets() -> None:
+    whole = Stage(1.5, 0.5)
+    for seed in range(20):
+        found, late = Stage(1.5, 0.5, 1.0)(poisson_changes, seed, 1000), entered_late(poisson_changes, 1.0, 1000)
+        np.testing.assert_array_equal(found, [1.5, 0, 0] + 0.5 * (late(seed, 1000) - [1.25, 0, 0]))
+        later = whole(poisson_changes, seed, 2000)
+        assert any(np.array_equal(later[first : first + 1001], found) for first in range(1, 1001))
+
+
 @pytest.mark.parametrize(("with_starts", "late_targets"), [(False, 0.0), (True, 0.0), (True, 0.5)])
 def test_one_body_and_many_ask_for_their_stage_and_say_which(with_starts: bool, late_targets: float) -> None:
     many = ProstheticsVectorEnv(CONFIG, 3, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -66,7 +75,8 @@ def test_one_body_and_many_ask_for_their_stage_and_say_which(with_starts: bool, 
         _, info = alone.reset(seed=7 + row)
         expected = {"stage": row + 1} | ({"kind": "pushed", "m_per_s": 0.5} if with_starts else {})
         assert infos["start"][row] == info["start"] == expected
-        np.testing.assert_allclose(many.states[row, target], [0.5 * (row + 1), 0, 0])
+        asked = Stage(0.5 * (row + 1), 0.25, late_targets)(poisson_changes, 7 + row, 1000)[0]
+        np.testing.assert_allclose(many.states[row, target], asked)
         assert many.states[row].tobytes() == alone.state.tobytes()
     for _ in range(2):
         many.step(np.zeros((3, 19), np.float32))
