@@ -130,11 +130,10 @@ def test_looks_count_everything_once(replay: MemoryReplay, tmp_path: Path, monke
     observer, config, run = Observer(RUN, replay, MemoryCheckpoints(), tmp_path), small_config(), replay.run(RUN)
     for worker in ("a", "b"):
         explore(replay, config, run, 200, worker)
-        look = observer.look()
-        found = replay.counts(RUN)
-        assert (look.timesteps, look.episodes) == (found.timesteps, found.episodes)
+        look, counts = observer.look(), replay.counts(RUN)
+        assert (look.timesteps, look.episodes) == (counts.timesteps, counts.episodes)
     assert min(read) > 0
-    assert sum(read) == found.episodes
+    assert sum(read) == replay.counts(RUN).episodes
 
 
 def test_statuses_are_told_by_process(replay: MemoryReplay, tmp_path: Path) -> None:
