@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from agents.replay.contract import ReplayUnavailable
 from agents.replay.memory import MemoryReplay
 from agents.replay.mongo import MongoReplay
 from agents.stopping import StopFlag
+from infra.faults.network import Line
 from infra.fleet.local import LocalFleet
 from infra.live import View
 from infra.progress import Observer
@@ -45,48 +44,12 @@ class TimedFlag(StopFlag):
         return self()
 
 
-class Wire:
-    """A port that passes everything on to mongod until it is cut."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._ends: list[socket.socket] = []
-        self.port: int = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        for end in (self._server, *self._ends):
-            with suppress(OSError):  # closed by the other side
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self._target)
-            self._ends += [near, far]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _carry(source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-        except OSError:  # cut
-            return
-
-
 @pytest.mark.mongo
 def test_a_run_tends_its_processes_and_hears_a_stop_while_the_database_is_away(
     mongodb_uri: str, database_name: str, tmp_path: Path
 ) -> None:
     host, port = parse_uri(mongodb_uri)["nodelist"][0]
-    wire = Wire(host, port)
+    wire = Line(host, port)
     far = MongoReplay(mongodb_uri.replace(f":{port}/", f":{wire.port}/"), database_name, patience_s=0.3)
     config = small_config()
     open_run(far, config)
@@ -111,6 +74,7 @@ def test_a_run_tends_its_processes_and_hears_a_stop_while_the_database_is_away(
     with pytest.raises(ReplayUnavailable):
         far.counts(RUN)
     far.close()
+    wire.close()
 
 
 def test_a_run_ends_by_itself_after_its_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
