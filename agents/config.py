@@ -124,6 +124,9 @@ class EvaluationConfig:
 
     seeds: tuple[int, ...] = (11, 22, 33, 44, 55, 66, 77, 88, 99, 110)
     """Of the noise-free episodes; the first three are the challenge grader's."""
+    every_versions: int = 1
+    """Of so many published versions one is scored: more leave the processors to the workers and the learner. With 1 it
+    is the newest whenever the last score is known."""
     official: bool = False
     """Integrate as osim-rl does (slower, comparable with the challenge) instead of as the rollouts do."""
     confirm_physics: str = "opensim"
@@ -140,6 +143,8 @@ class EvaluationConfig:
         if self.confirm_physics not in PHYSICS:
             raise ValueError(f"confirm_physics={self.confirm_physics!r} is unknown; there are {', '.join(PHYSICS)}")
         self.confirming(EnvironmentConfig())
+        if self.every_versions < 1:
+            raise ValueError(f"every_versions={self.every_versions} must be at least 1; no version would be scored")
         if self.confirm_episodes < 1:
             raise ValueError(f"confirm_episodes={self.confirm_episodes} must be at least 1; nothing would ever be best")
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -163,6 +163,11 @@ class Scorer:
                 return int(event["details"]["version"])
         return 0
 
+    def due(self, version: int, done: int) -> bool:
+        """Whether a version is to be scored, after the version `done` (0: none) was."""
+        every = self._config.evaluation.every_versions
+        return version != done and (done == 0 or version // every != done // every)
+
     def announce(self, version: int) -> None:
         """Notes that this version is about to be scored: it must stay until its score is known."""
         self._replay.event(self._run.name, self._telemetry.process, EVALUATING, version=version)
@@ -217,12 +222,13 @@ def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Seq
     """Scores the newest checkpoint, again and again as newer ones appear, until `wait` says stop.
 
     `wait` is asked about once a second and may sleep. A version that may not or can not act is noted and left out.
+    Where one of every N is scored, those are N, 2N, 3N …, or the next one that is seen.
     """
     try:
         scorer.baselines(seeds)
         done = scorer.last_scored(seeds)
         while not wait():
-            found = _newest(store, run, done, scorer.announce)
+            found = _newest(store, run, done, scorer)
             if found is None:
                 continue
             done, blob = found
@@ -234,13 +240,13 @@ def score_published(scorer: Scorer, store: CheckpointStore, run: str, seeds: Seq
         log.info("stopped in the middle of an evaluation; it does not count")
 
 
-def _newest(store: CheckpointStore, run: str, done: int, announce: Callable[[int], None]) -> tuple[int, Blob] | None:
-    """The newest published policy and its number, if it is another one than `done`; announced before it is loaded."""
+def _newest(store: CheckpointStore, run: str, done: int, scorer: Scorer) -> tuple[int, Blob] | None:
+    """The newest published policy and its number, if it is due after `done`; announced before it is loaded."""
     try:
         version = store.latest(run)
-        if version is None or version.number == done:
+        if version is None or not scorer.due(version.number, done):
             return None
-        announce(version.number)
+        scorer.announce(version.number)
         return version.number, store.load(run, "policy", version.number)[1]
     except (CheckpointMissing, CheckpointCorrupt, CheckpointStoreUnavailable) as error:
         log.warning("no checkpoint to score now: %s", error)

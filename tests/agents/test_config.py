@@ -201,6 +201,7 @@ def test_a_file_that_is_missing_broken_or_no_text_is_named(tmp_path: Path) -> No
         ("evaluation.confirm_physics=mujoco", "confirm_physics='mujoco' is unknown; there are"),
         ("evaluation.confirm_integrator=DormandPrince54", "belongs to physics='native'; physics='opensim' has"),
         ("evaluation.confirm_accuracy=0", "integrator accuracy 0 is outside"),
+        ("evaluation.every_versions=0", "every_versions=0 must be at least 1; no version would be scored"),
         ("evaluation.confirm_episodes=0", "confirm_episodes=0 must be at least 1"),
         ("evaluation.seeds=[1,1]", "must be different ones"),
         ("evaluation.seeds=[-1]", r"must be whole numbers in 0\.\."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,12 @@ Make = Callable[..., Scorer]
 
 @pytest.fixture
 def make(run: Run, config: RunConfig, replay: MemoryReplay, tmp_path: Path) -> Make:
-    def scorer(stop: Callable[[], bool] = never, environment: ProstheticsEnv | None = None) -> Scorer:
+    def scorer(
+        stop: Callable[[], bool] = never, environment: ProstheticsEnv | None = None, every_versions: int = 1
+    ) -> Scorer:
         body = environment or fake_environment(config.environment)
-        return Scorer(run, config, replay, quiet_telemetry(tmp_path, "evaluator"), stop, body)
+        own = replace(config, evaluation=replace(config.evaluation, every_versions=every_versions))
+        return Scorer(run, own, replay, quiet_telemetry(tmp_path, "evaluator"), stop, body)
 
     return scorer
 
@@ -255,6 +259,17 @@ def test_each_newest_version_is_scored_once(make: Make, config: RunConfig, run: 
     follow(make(), store, SEEDS, [nothing, publish, nothing, nothing, lambda: publish(3), nothing])
     assert [event["details"]["version"] for event in replay.events(RUN, EVALUATED)] == [1, 4]
     assert len(replay.events(RUN, BASELINES)) == 1
+
+
+def test_of_every_so_many_versions_one_is_scored(make: Make, config: RunConfig, run: Run, replay: MemoryReplay) -> None:
+    store, learner = MemoryCheckpoints(), fresh_learner(config, run)
+
+    def publish() -> None:
+        store.publish(RUN, learner.policy(), learner.state(), {})
+
+    follow(make(every_versions=5), store, SEEDS, [publish] * 8)
+    follow(make(every_versions=5), store, SEEDS, [publish] * 10)
+    assert [event["details"]["version"] for event in replay.events(RUN, EVALUATED)] == [1, 5, 10, 15]
 
 
 def test_an_evaluator_that_starts_again_does_not_score_the_same_version_again(
