@@ -82,13 +82,18 @@ def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.baddbmm(bias.unsqueeze(-2), _for_each(inputs, weight), weight.mT)
 
 
-def product(first: Tensor, second: Tensor) -> Tensor:
-    """Of two matrices, or of each pair of two stacks; a matrix beside a stack serves each of it. Not differentiable."""
+def product(first: Tensor, second: Tensor, out: Tensor | None = None) -> Tensor:
+    """Of two matrices, or of each pair of two stacks; a matrix beside a stack serves each of it. Not differentiable.
+
+    `out`: where to write it.
+    """
     if first.dim() == second.dim() == 2:
-        return torch.mm(first, second)
+        return torch.mm(first, second, out=out)
     first, second = _for_each(first, second), _for_each(second, first)
-    # Without `out` torch clears the memory first, which the product overwrites anyway.
-    return torch.bmm(first, second, out=first.new_empty(len(first), first.shape[1], second.shape[2]))
+    if out is None:
+        # Without `out` torch clears the memory first, which the product overwrites anyway.
+        out = first.new_empty(len(first), first.shape[1], second.shape[2])
+    return torch.bmm(first, second, out=out)
 
 
 def _for_each(matrix: Tensor, stack: Tensor) -> Tensor:

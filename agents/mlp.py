@@ -1,19 +1,19 @@
-"""The plain network: linear layers with ReLU between them, as one node of the gradient's graph.
+"""The plain network: linear layers with ReLU between them, and its gradient, derived by hand.
 
-Derived by hand because that is a quarter faster on a CPU than torch's graph of single operations: nothing is kept or
-computed that is not asked for, above all the gradient of the observations, and nothing is recorded in between.
+By hand because that is faster on a processor than torch's graph: nothing is kept or computed that is not asked for, and
+gradients are written where they are used (decision 0028).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from agents.flat import Flat
 from agents.layers import FINAL_BOUND, Affine, Which, affine, chosen, final_bound, product
 
 
@@ -24,6 +24,8 @@ class Mlp(nn.Module):
 
     in_bfloat16 = False
     """Whether hidden layers compute in it."""
+    flat: Flat | None = None
+    """Where its parameters lie, if they do so side by side."""
 
     def __init__(self, sizes: Sequence[int], generator: torch.Generator, final: float | None = FINAL_BOUND) -> None:
         super().__init__()
@@ -33,13 +35,12 @@ class Mlp(nn.Module):
 
     def forward(self, *inputs: Tensor, which: Which = None) -> Tensor:
         """Inputs (B, I) each, side by side -> (B, K), or (C, B, K) of a stack."""
-        layers = [*self.hidden, self.final]
-        parameters = [chosen(parameter, which) for layer in layers for parameter in (layer.weight, layer.bias)]
-        # A compiler joins the single operations itself, and sees more of what is around them.
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            outputs: Tensor = _perceptron(self.in_bfloat16, len(inputs), *inputs, *parameters)
-            return outputs
-        return _run(inputs, _used(parameters, self.in_bfloat16))[-1]
+        return _layers(inputs, self._used(which))[-1]
+
+    @torch.no_grad()
+    def run(self, *inputs: Tensor, which: Which = None) -> Run:
+        """The same, to go back through by hand."""
+        return Run(inputs, self._used(which))
 
     def features(self, inputs: Tensor) -> Tensor:
         """(B, H) what the final layer sees."""
@@ -47,51 +48,55 @@ class Mlp(nn.Module):
             inputs = torch.relu_(layer(inputs))
         return inputs
 
+    def _used(self, which: Which) -> Sequence[Tensor]:
+        """What the layers compute with: weight, bias, weight, bias, …
 
-class _Perceptron(torch.autograd.Function):
-    """Forward and backward of the whole network. Parameters come as weight, bias, weight, bias, …"""
+        The last layer is float32: its sum would be too coarse in bfloat16, 0.5 at a value of 100.
+        """
+        last = [chosen(parameter, which) for parameter in (self.final.weight, self.final.bias)]
+        recorded = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if self.in_bfloat16 and self.flat is not None and not recorded:
+            return [chosen(half, which) for half in self.flat.halves()[:-2]] + last
+        layers = cast(list[Affine], list(self.hidden))
+        hidden = [chosen(parameter, which) for layer in layers for parameter in (layer.weight, layer.bias)]
+        return [parameter.bfloat16() for parameter in hidden] + last if self.in_bfloat16 else hidden + last
 
-    @staticmethod
-    def forward(ctx: Any, in_bfloat16: bool, count: int, *tensors: Tensor) -> Tensor:
-        inputs, parameters = tensors[:count], tensors[count:]
-        used = _used(parameters, in_bfloat16)
-        *seen, outputs = _run(inputs, used)
-        ctx.save_for_backward(*seen, *used[::2])
-        ctx.widths = [part.shape[-1] for part in inputs]
-        return outputs
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        layers = len(ctx.saved_tensors) // 2
-        seen, weights = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
-        needs_inputs = ctx.needs_input_grad[2 : 2 + len(ctx.widths)]
-        needs_parameters = ctx.needs_input_grad[2 + len(ctx.widths) :]
-        found: list[Tensor | None] = [None] * len(needs_parameters)
-        for layer in reversed(range(layers)):
-            entered, weight = seen[layer], weights[layer]
+class Run:
+    """What one run of a network leaves behind for its gradient."""
+
+    def __init__(self, inputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
+        *self._seen, self.outputs = _layers(inputs, parameters)
+        self._weights, self._widths = parameters[::2], [part.shape[-1] for part in inputs]
+
+    @torch.no_grad()
+    def back(self, gradient: Tensor, *, into: Sequence[Tensor] | None = None, of: int | None = None) -> Tensor | None:
+        """From the gradient of what came out to those of what went in.
+
+        Args:
+            gradient: like `outputs`.
+            into: where those of the parameters are written, in their order; None: they are not asked for.
+            of: number of the input whose gradient is returned, summed over a stack; None: of none.
+        """
+        for layer in reversed(range(len(self._seen))):
+            entered, weight = self._seen[layer], self._weights[layer]
             gradient = gradient.to(weight.dtype)
-            if needs_parameters[2 * layer]:
-                found[2 * layer] = product(gradient.mT, entered).float()
-            if needs_parameters[2 * layer + 1]:
-                found[2 * layer + 1] = gradient.sum(dim=-2).float()
+            if into is not None:
+                _write(into[2 * layer], product, gradient.mT, entered)
+                _write(into[2 * layer + 1], _summed, gradient)
             if layer > 0:
                 before = product(gradient, weight)
                 gradient = torch.ops.aten.threshold_backward.grad_input(before, entered, 0, grad_input=before)
-        return None, None, *_of_inputs(gradient, weights[0], ctx.widths, needs_inputs), *found
+        return None if of is None else self._of_input(gradient, of)
+
+    def _of_input(self, gradient: Tensor, of: int) -> Tensor:
+        """From the gradient of what the first layer puts out, before its ReLU."""
+        begin = sum(self._widths[:of])
+        found = product(gradient, self._weights[0][..., begin : begin + self._widths[of]]).float()
+        return found.sum(dim=0) if found.dim() == 3 else found
 
 
-_perceptron: Callable[..., Tensor] = _Perceptron.apply
-
-
-def _used(parameters: Sequence[Tensor], in_bfloat16: bool) -> Sequence[Tensor]:
-    """The last layer is float32: its sum would be too coarse in bfloat16, 0.5 at a value of 100."""
-    return (
-        [parameter.bfloat16() for parameter in parameters[:-2]] + list(parameters[-2:]) if in_bfloat16 else parameters
-    )
-
-
-def _run(inputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
+def _layers(inputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
     """What every layer sees, the inputs first, and at last the outputs."""
     seen = [inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), dim=-1)]
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
@@ -102,13 +107,14 @@ def _run(inputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]
     return seen
 
 
-def _of_inputs(gradient: Tensor, weight: Tensor, widths: Sequence[int], needed: Sequence[bool]) -> list[Tensor | None]:
-    """From the gradient of what the first layer puts out, those of the inputs that are asked for."""
-    found: list[Tensor | None] = []
-    begin = 0
-    for width, wanted in zip(widths, needed, strict=True):
-        columns = weight[..., begin : begin + width]
-        of_each = product(gradient, columns).float() if wanted else None
-        found.append(of_each.sum(dim=0) if of_each is not None and of_each.dim() == 3 else of_each)
-        begin += width
-    return found
+def _summed(gradient: Tensor, out: Tensor | None = None) -> Tensor:
+    """Over the rows."""
+    return torch.sum(gradient, dim=-2, out=out)
+
+
+def _write(slot: Tensor, compute: Callable[..., Tensor], *operands: Tensor) -> None:
+    """Computes right into the slot, or beside it where that is of another precision."""
+    if operands[0].dtype == slot.dtype:
+        compute(*operands, out=slot)
+    else:
+        slot.copy_(compute(*operands))

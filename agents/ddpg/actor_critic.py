@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agents.checkpoints.contract import Blob
 from agents.ddpg.binning import binned, binned_straight_through
+from agents.ddpg.by_hand import ByHand
 from agents.ddpg.contract import AlgorithmConfig, SmoothedConfig
 from agents.ddpg.heads import Head, ValueHead
 from agents.ddpg.losses import actor_loss, smoothed
@@ -85,6 +86,9 @@ class ActorCritic:
         self._mean = None if config.mean_updates is None else MeanActor(self._actor.network, config.mean_updates)
         self._tau, self._bins, self._penalty = config.tau, config.bins, config.action_penalty
         self._copy_updates = config.target_copy_updates
+        # On a processor every operation costs its call; on a GPU a compiler joins them, which must see a graph.
+        by_hand = self.device.type == "cpu" and network == "mlp"
+        self._by_hand = ByHand(self._actor, self._critics, self._head) if by_hand else None
         self._smoothing = config if isinstance(config, SmoothedConfig) else None
         self._identity: dict[str, Any] = {
             "algorithm": self.name,
@@ -171,6 +175,7 @@ class ActorCritic:
 
     def compile(self) -> None:
         """Lets torch compile what an update computes, each piece when it is first needed: tens of seconds."""
+        self._by_hand = None
         for piece in ("_target", "_judged", "_climbed"):
             setattr(self, piece, torch.compile(getattr(self, piece)))
         self._actor.compile()
@@ -198,41 +203,49 @@ class ActorCritic:
 
     def _fit_critics(self, rows: Rows, target: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """One step of the critics towards the targets. The executed action is judged."""
-        loss, error, metrics = self._judged(rows, target)
-        self._critics.step(loss, self.finite)
+        if self._by_hand is not None:
+            loss, outputs = self._by_hand.fit(rows, target)
+            error, metrics = self._errors(outputs, target)
+            self._critics.step(loss, self.finite)
+        else:
+            loss, error, metrics = self._judged(rows, target)
+            self._critics.descend(loss, self.finite)
         return {"critic/loss": loss.detach(), **metrics}, error
 
     def _judged(self, rows: Rows, target: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Loss (), absolute errors of the expected return (B,), metrics."""
         outputs = self._critics.network(rows.observation, rows.action)
-        loss = self._head.loss(outputs, target, rows.weight)
-        with torch.no_grad():
-            value, expected = self._head.value(outputs), self._head.expected(target)
-            error = (value - expected).abs().mean(dim=0)
-            metrics = {
-                "critic/value": value.mean(),
-                "critic/target": expected.mean(),
-                "critic/td_error": error.mean(),
-                **self._head.metrics(target),
-            }
-        return loss, error, metrics
+        return self._head.loss(outputs, target, rows.weight), *self._errors(outputs, target)
+
+    @torch.no_grad()
+    def _errors(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Absolute errors of the expected return (B,), metrics."""
+        value, expected = self._head.value(outputs), self._head.expected(target)
+        error = (value - expected).abs().mean(dim=0)
+        metrics = {"critic/value": value.mean(), "critic/target": expected.mean(), "critic/td_error": error.mean()}
+        return error, metrics | self._head.metrics(target)
 
     def _improve_actor(self, observation: Tensor) -> dict[str, Tensor]:
         """One step of the actor up the critics' value of its own actions."""
-        with self._critics.held():
-            loss, metrics = self._climbed(observation)
-        self._actor.step(loss, self.finite)
-        return {"actor/loss": loss.detach(), **metrics}
+        if self._by_hand is not None:
+            loss, value, action = self._by_hand.climb(
+                observation, bins=self._bins, penalty=self._penalty, all_critics=self.climbs_all
+            )
+            self._actor.step(loss, self.finite)
+        else:
+            with self._critics.held():
+                loss, value, action = self._climbed(observation)
+            self._actor.descend(loss, self.finite)
+        saturated = (action.detach().abs() > SATURATED).float().mean()
+        return {"actor/loss": loss.detach(), "actor/value": value.detach(), "actor/saturated": saturated}
 
-    def _climbed(self, observation: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss (), metrics."""
+    def _climbed(self, observation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss (), the value () that is climbed, actions (B, M)."""
         drive = self._actor.network.drive(observation)
         action = torch.tanh(drive)
         critics = self._critics.network if self.climbs_all else self._critics.network.first
         value = self._head.value(critics(observation, binned_straight_through(action, self._bins))).mean()
-        with torch.no_grad():
-            saturated = (action.abs() > SATURATED).float().mean()
-        return actor_loss(value, drive, self._penalty), {"actor/value": value.detach(), "actor/saturated": saturated}
+        return actor_loss(value, drive, self._penalty), value, action
 
     def _pull(self) -> float | None:
         """How far the targets move in the next update: by tau, or all the way when they are to be copies."""

@@ -23,9 +23,19 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 class Adam:
     """For parameters of one device that are all stepped together."""
 
-    def __init__(self, parameters: Sequence[Tensor], *, weight_decay: float = 0.0) -> None:
-        """`weight_decay`: share of every weight that is taken off at each step, times the learning rate."""
-        self._parameters, self._weight_decay = list(parameters), weight_decay
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        *,
+        weight_decay: float = 0.0,
+        split: Callable[[Tensor], list[Tensor]] | None = None,
+    ) -> None:
+        """Args:
+        weight_decay: share of every weight that is taken off at each step, times the learning rate.
+        split: where `parameters` is one tensor that holds many, what gives their parts of one like it; they are
+            stored one by one.
+        """
+        self._parameters, self._weight_decay, self._split = list(parameters), weight_decay, split
         self._moments = [[torch.zeros_like(parameter) for parameter in self._parameters] for _ in _MOMENTS]
         self._steps = torch.zeros((), device=self._parameters[0].device)
         self._step: Callable[..., None] = _fused
@@ -46,21 +56,24 @@ class Adam:
         """
         gradients = cast(list[Tensor], [parameter.grad for parameter in self._parameters])
         self._step(self._parameters, gradients, *self._moments, self._steps, lr, loss, finite, self._weight_decay)
+        # torch's fused step does not tell that they have changed.
+        torch.autograd.graph.increment_version(self._parameters)
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Copies of both moments of every parameter, and the steps done, named `prefix/…`."""
+        moments = self._each()
         arrays = {
             f"{prefix}/{index}/{name}": array_of(moment)
-            for name, moments in zip(_MOMENTS, self._moments, strict=True)
-            for index, moment in enumerate(moments)
+            for name, of_all in moments.items()
+            for index, moment in enumerate(of_all)
         }
         # As many as there are parameters: what is stored was once told of each.
-        steps = np.full(len(self._parameters), self._steps.item(), dtype=np.float32)
+        steps = np.full(len(moments[_MOMENTS[0]]), self._steps.item(), dtype=np.float32)
         return arrays | {f"{prefix}/steps": steps}
 
     def load(self, arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
         """Goes on where `arrays` was told. Raises: ValueError when a moment is missing or of another shape."""
-        for name, moments in zip(_MOMENTS, self._moments, strict=True):
+        for name, moments in self._each().items():
             for index, moment in enumerate(moments):
                 found = arrays.get(f"{prefix}/{index}/{name}")
                 if found is None or found.shape != tuple(moment.shape):
@@ -71,6 +84,11 @@ class Adam:
                     )
                 moment.copy_(torch.tensor(found))
         self._steps.fill_(float(arrays[f"{prefix}/steps"][0]))
+
+    def _each(self) -> dict[str, list[Tensor]]:
+        """The moments of every parameter, by their names."""
+        each = [moments if self._split is None else self._split(moments[0]) for moments in self._moments]
+        return dict(zip(_MOMENTS, each, strict=True))
 
 
 Tensors = list[Tensor]

@@ -64,7 +64,11 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
     (C, B, K), (B, K), (B,) -> ().
     """
-    entropy = -(target * torch.log_softmax(logits, dim=-1)).sum(dim=-1)
+    return _weighted(torch.log_softmax(logits, dim=-1), target, weight)
+
+
+def _weighted(log_probability: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    entropy = -(target * log_probability).sum(dim=-1)
     return (weight * entropy).mean(dim=1).sum()
 
 
@@ -109,6 +113,18 @@ class CategoricalHead:
 
     def loss(self, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         return cross_entropy(raw, target, weight)
+
+    def loss_gradient(self, raw: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """d loss / d logit_i = weight / B (p_i - target_i), since the target sums to 1."""
+        log_p = torch.log_softmax(raw, dim=-1)
+        loss = _weighted(log_p, target, weight)
+        return loss, log_p.exp_().sub_(target).mul_((weight / len(weight))[:, None])
+
+    def value_gradient(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """d value / d logit_i = p_i (z_i - value)."""
+        probability = torch.softmax(raw, dim=-1)
+        value = probability @ self._atoms
+        return value.mean(), probability * (self._atoms - value[..., None]) / value.numel()
 
     def metrics(self, target: Tensor) -> dict[str, Tensor]:
         """`critic/at_ends`: share of the targets' probability on the two outermost atoms. Much of it: wider support."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from agents.ddpg.losses import critic_loss, value_target
@@ -34,8 +35,19 @@ class Head(Protocol):
     def loss(self, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Weighted by row, mean over the batch, sum over the critics: () of outputs, targets and (B,) weights."""
 
+    def loss_gradient(self, raw: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and its gradient by the outputs."""
+
+    def value_gradient(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean () of all expected returns, and its gradient by the outputs."""
+
     def metrics(self, target: Tensor) -> dict[str, Tensor]:
         """Whatever else is worth watching."""
+
+
+def mean_gradient(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of all numbers, and its gradient."""
+    return raw.mean(), torch.full_like(raw, 1 / raw.numel())
 
 
 class ValueHead:
@@ -57,6 +69,12 @@ class ValueHead:
 
     def loss(self, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         return critic_loss(raw, target, weight)
+
+    def loss_gradient(self, raw: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return critic_loss(raw, target, weight), (2 / len(weight)) * weight * (raw - target)
+
+    def value_gradient(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        return mean_gradient(raw)
 
     def metrics(self, target: Tensor) -> dict[str, Tensor]:
         return {}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents.ddpg.heads import mean_gradient
 from agents.ddpg.losses import value_target
 
 
@@ -57,6 +58,15 @@ class QuantileHead:
 
     def loss(self, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         return quantile_huber(raw, target, weight)
+
+    def loss_gradient(self, raw: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        told = raw.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = quantile_huber(told, target, weight)
+        return loss.detach(), torch.autograd.grad(loss, told)[0]
+
+    def value_gradient(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        return mean_gradient(raw)
 
     def metrics(self, target: Tensor) -> dict[str, Tensor]:
         return {}

@@ -100,7 +100,7 @@ def test_adam_steps_by_the_rate_of_the_update() -> None:
         (weight,) = trained.network.parameters()
         before = weight.item()
         trained.set_rate(updates)
-        trained.step(weight.sum(), torch.ones(()))
+        trained.descend(weight.sum(), torch.ones(()))
         moved.append(before - weight.item())
 
     assert moved == pytest.approx([0.1, 0.05, 0.01, 0.0], abs=1e-6), "Adam's first step is as long as its rate"

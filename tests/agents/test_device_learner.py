@@ -242,6 +242,7 @@ def test_an_update_can_be_traced_whole(replay: MemoryReplay, name: str, monkeypa
     plain = learner(DeviceLearner, filled(replay), name)
     traced = learner(DeviceLearner, filled(replay), name)
     assert isinstance(traced, DeviceLearner)
+    traced.algorithm._by_hand = None
     pieces = [(traced, "_batch"), *((traced.algorithm, name) for name in ("_target", "_judged", "_climbed"))]
     for owner, piece in pieces:
         whole = torch.compile(getattr(owner, piece), backend="aot_eager", fullgraph=True)

@@ -1,4 +1,4 @@
-"""The plain network's gradient, derived by hand, beside what torch derives of the same equations."""
+"""The plain network's gradient, derived by hand, beside what torch derives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.mlp import Mlp
-from agents.networks import Actor, Critics, arrays_of, load_arrays
+from agents.networks import Critics, arrays_of, load_arrays
 
 SIZES = (7, 16, 12, 3)
 
@@ -28,40 +28,64 @@ def written_out(network: Mlp, critic: int | None, observation: Tensor, action: T
     return outputs
 
 
+def by_hand(body: Mlp, observation: Tensor, action: Tensor, which: int | None = None) -> list[Tensor]:
+    """Of the sum of squares: the gradients of both inputs, and of the parameters unless one critic is asked."""
+    run = body.run(observation.detach(), action.detach(), which=which)
+    into = None if which is not None else [torch.full_like(parameter, torch.nan) for parameter in body.parameters()]
+    found = [run.back(2 * run.outputs, into=into, of=0), run.back(2 * run.outputs, of=1)]
+    return [one for one in found if one is not None] + (into or [])
+
+
+def compare(found: list[Tensor], loss: Tensor, wanted: list[Tensor]) -> None:
+    for one, expected in zip(found, torch.autograd.grad(loss, wanted), strict=True):
+        torch.testing.assert_close(one, expected)
+
+
 def test_gradients_of_one_network_are_those_that_torch_derives() -> None:
     network, (observation, action) = Mlp(SIZES, torch.Generator().manual_seed(1)), inputs()
     wanted = [observation, action, *network.parameters()]
-
-    ours = torch.autograd.grad(network(observation, action).square().sum(), wanted)
-    torchs = torch.autograd.grad(written_out(network, None, observation, action).square().sum(), wanted)
-
-    for found, expected in zip(ours, torchs, strict=True):
-        torch.testing.assert_close(found, expected)
+    found = by_hand(network, observation, action)
+    compare(found, written_out(network, None, observation, action).square().sum(), wanted)
+    compare(found, network(observation, action).square().sum(), wanted)
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_gradients_of_stacked_critics_are_those_that_torch_derives(count: int) -> None:
     critics = Critics(5, 2, (16, 12), count=count, outputs=3, generator=torch.Generator().manual_seed(1))
     observation, action = inputs()
-    wanted = [observation, action, *critics.parameters()]
     assert isinstance(critics.body, Mlp)
-
-    ours = torch.autograd.grad(critics(observation, action).square().sum(), wanted)
+    wanted = [observation, action, *critics.parameters()]
     each = [written_out(critics.body, critic, observation, action) for critic in range(count)]
-    torchs = torch.autograd.grad(torch.stack(each).square().sum(), wanted)
+    found = by_hand(critics.body, observation, action)
+    compare(found, torch.stack(each).square().sum(), wanted)
+    compare(found, critics(observation, action).square().sum(), wanted)
 
-    for found, expected in zip(ours, torchs, strict=True):
-        torch.testing.assert_close(found, expected)
+
+def test_what_one_critic_of_a_stack_is_told_by_its_inputs_is_its_own() -> None:
+    critics = Critics(5, 2, (16,), count=2, outputs=3, generator=torch.Generator().manual_seed(1))
+    observation, action = inputs()
+    assert isinstance(critics.body, Mlp)
+    found = by_hand(critics.body, observation, action, which=1)
+    compare(found, written_out(critics.body, 1, observation, action).square().sum(), [observation, action])
 
 
-def test_with_and_without_a_gradient_the_outputs_are_the_same() -> None:
+def test_a_run_puts_out_what_the_network_does() -> None:
     network, (observation, action) = Mlp(SIZES, torch.Generator().manual_seed(1)), inputs()
+    outputs = network(observation, action).detach()
+    assert torch.equal(network.run(observation, action).outputs, outputs)
+    torch.testing.assert_close(outputs, network.final(network.features(torch.cat([observation, action], dim=1))))
 
-    with torch.no_grad():
-        plain = network(observation, action)
 
-    assert torch.equal(network(observation, action), plain)
-    torch.testing.assert_close(plain, network.final(network.features(torch.cat([observation, action], dim=1))))
+def test_bfloat16_gradients_are_near_and_float32() -> None:
+    network, (observation, action) = Mlp((7, 64, 3), torch.Generator().manual_seed(1)), inputs(64)
+    exact = by_hand(network, observation, action)
+    network.in_bfloat16 = True
+    coarse = by_hand(network, observation, action)
+
+    assert all(found.dtype == torch.float32 for found in coarse)
+    for found, expected in zip(coarse, exact, strict=True):
+        assert float((found - expected).norm() / expected.norm()) < 0.05
+    assert not all(torch.equal(found, expected) for found, expected in zip(coarse, exact, strict=True))
 
 
 def test_held_parameters_get_no_gradient_but_pass_one_on() -> None:
@@ -75,18 +99,6 @@ def test_held_parameters_get_no_gradient_but_pass_one_on() -> None:
     assert all(parameter.grad is None for parameter in critics.parameters())
 
 
-def test_bfloat16_gradients_are_near_and_float32() -> None:
-    network, (observation, action) = Mlp((7, 64, 3), torch.Generator().manual_seed(1)), inputs(64)
-    exact = torch.autograd.grad(network(observation, action).sum(), list(network.parameters()))
-    network.in_bfloat16 = True
-    coarse = torch.autograd.grad(network(observation, action).sum(), list(network.parameters()))
-
-    assert all(found.dtype == torch.float32 for found in coarse)
-    for found, expected in zip(coarse, exact, strict=True):
-        assert float((found - expected).norm() / expected.norm()) < 0.05
-    assert not all(torch.equal(found, expected) for found, expected in zip(coarse, exact, strict=True))
-
-
 @pytest.mark.parametrize("network", ["mlp", "residual"])
 def test_stored_critics_have_names_of_their_own_and_come_back(network: str) -> None:
     critics = Critics(5, 2, (8,), count=2, network=network, generator=torch.Generator().manual_seed(1))
@@ -97,16 +109,3 @@ def test_stored_critics_have_names_of_their_own_and_come_back(network: str) -> N
 
     assert {name.split(".")[1] for name in arrays} == {"0", "1"}
     assert all(torch.equal(a, b) for a, b in zip(critics.parameters(), other.parameters(), strict=True))
-
-
-def test_an_actor_learns_through_its_own_node() -> None:
-    actor = Actor(5, 2, (16,), generator=torch.Generator().manual_seed(1))
-    observation, wanted = inputs(64)[0].detach(), torch.full((64, 2), 0.5)
-    optimiser = torch.optim.Adam(actor.parameters(), lr=1e-2)
-
-    for _ in range(200):
-        optimiser.zero_grad()
-        torch.autograd.backward((actor(observation) - wanted).square().mean())
-        optimiser.step()
-
-    assert (actor(observation) - wanted).square().mean().item() < 1e-3
