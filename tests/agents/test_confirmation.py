@@ -26,7 +26,7 @@ from environment.config import EnvironmentConfig
 from environment.physics.contract import Physics
 from environment.prosthetics import ProstheticsEnv
 from tests.fakes import FakePhysics
-from tests.runs import RUN, fresh_learner, open_run, quiet_telemetry, small_config
+from tests.runs import RUN, fresh_learner, quiet_telemetry
 
 SEEDS = (11, 22, 33, 44, 55)
 SLOW, BRISK, FAST = 0.0, 0.5, 1.0
@@ -62,21 +62,6 @@ class Walking:
 
     def check(self, needed: PolicyContract, **_: Any) -> None:
         """Fits any run of the fake body."""
-
-
-@pytest.fixture
-def replay() -> MemoryReplay:
-    return MemoryReplay()
-
-
-@pytest.fixture
-def config() -> RunConfig:
-    return small_config()
-
-
-@pytest.fixture
-def run(replay: MemoryReplay, config: RunConfig) -> Run:
-    return open_run(replay, config)
 
 
 Make = Callable[..., Scorer]

@@ -36,7 +36,7 @@ def by_hand(body: Mlp, observation: Tensor, action: Tensor, which: int | None = 
     return [one for one in found if one is not None] + (into or [])
 
 
-def compare(found: list[Tensor], loss: Tensor, wanted: list[Tensor]) -> None:
+def assert_gradients(found: list[Tensor], loss: Tensor, wanted: list[Tensor]) -> None:
     for one, expected in zip(found, torch.autograd.grad(loss, wanted), strict=True):
         torch.testing.assert_close(one, expected)
 
@@ -45,8 +45,8 @@ def test_gradients_of_one_network_are_those_that_torch_derives() -> None:
     network, (observation, action) = Mlp(SIZES, torch.Generator().manual_seed(1)), inputs()
     wanted = [observation, action, *network.parameters()]
     found = by_hand(network, observation, action)
-    compare(found, written_out(network, None, observation, action).square().sum(), wanted)
-    compare(found, network(observation, action).square().sum(), wanted)
+    assert_gradients(found, written_out(network, None, observation, action).square().sum(), wanted)
+    assert_gradients(found, network(observation, action).square().sum(), wanted)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -57,8 +57,8 @@ def test_gradients_of_stacked_critics_are_those_that_torch_derives(count: int) -
     wanted = [observation, action, *critics.parameters()]
     each = [written_out(critics.body, critic, observation, action) for critic in range(count)]
     found = by_hand(critics.body, observation, action)
-    compare(found, torch.stack(each).square().sum(), wanted)
-    compare(found, critics(observation, action).square().sum(), wanted)
+    assert_gradients(found, torch.stack(each).square().sum(), wanted)
+    assert_gradients(found, critics(observation, action).square().sum(), wanted)
 
 
 def test_what_one_critic_of_a_stack_is_told_by_its_inputs_is_its_own() -> None:
@@ -66,7 +66,7 @@ def test_what_one_critic_of_a_stack_is_told_by_its_inputs_is_its_own() -> None:
     observation, action = inputs()
     assert isinstance(critics.body, Mlp)
     found = by_hand(critics.body, observation, action, which=1)
-    compare(found, written_out(critics.body, 1, observation, action).square().sum(), [observation, action])
+    assert_gradients(found, written_out(critics.body, 1, observation, action).square().sum(), [observation, action])
 
 
 def test_a_run_puts_out_what_the_network_does() -> None:

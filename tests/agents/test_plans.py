@@ -43,21 +43,6 @@ class Life:
         self.writer = writer
 
 
-@pytest.fixture
-def replay() -> MemoryReplay:
-    return MemoryReplay()
-
-
-@pytest.fixture
-def config() -> RunConfig:
-    return small_config()
-
-
-@pytest.fixture
-def run(replay: MemoryReplay, config: RunConfig) -> Run:
-    return open_run(replay, config)
-
-
 def plans(run: Run, config: RunConfig, writer: int, count: int, version: int = 1) -> list[EpisodePlan]:
     life: Any = Life(writer)
     make = Plans(run, config, life, 0, 2)

@@ -88,21 +88,6 @@ def test_the_facts_of_a_score_are_its_numbers() -> None:
     assert describe("policy 12", found) == "policy 12: 15 ± 5 over 2 episodes, 50% fell, 200 steps on average"
 
 
-@pytest.fixture
-def replay() -> MemoryReplay:
-    return MemoryReplay()
-
-
-@pytest.fixture
-def config() -> RunConfig:
-    return small_config()
-
-
-@pytest.fixture
-def run(replay: MemoryReplay, config: RunConfig) -> Run:
-    return open_run(replay, config)
-
-
 Make = Callable[..., Scorer]
 
 

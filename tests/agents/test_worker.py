@@ -37,21 +37,6 @@ from tests.runs import RUN, fake_environment, fresh_learner, open_run, quiet_tel
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def replay() -> MemoryReplay:
-    return MemoryReplay()
-
-
-@pytest.fixture
-def config() -> RunConfig:
-    return small_config()
-
-
-@pytest.fixture
-def run(replay: MemoryReplay, config: RunConfig) -> Run:
-    return open_run(replay, config)
-
-
 def test_only_what_is_learned_from_counts_as_collected() -> None:
     replay = MemoryReplay()
     replay.open_run(sample_run())
