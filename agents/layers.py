@@ -79,7 +79,10 @@ def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             together = nn.functional.linear(inputs, weight.flatten(0, 1), bias.flatten())
             return together.reshape(-1, *bias.shape).movedim(-2, 0)
         return torch.bmm(inputs, weight.mT) + bias.unsqueeze(-2)
-    return torch.baddbmm(bias.unsqueeze(-2), _for_each(inputs, weight), weight.mT)
+    if torch.is_grad_enabled() or weight.dtype == torch.bfloat16:
+        return torch.baddbmm(bias.unsqueeze(-2), _for_each(inputs, weight), weight.mT)
+    # baddbmm would copy the biases over all rows first; in bfloat16 it is rounded once, where this would be twice.
+    return product(inputs, weight.mT).add_(bias.unsqueeze(-2))
 
 
 def product(first: Tensor, second: Tensor, out: Tensor | None = None) -> Tensor:
