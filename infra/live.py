@@ -14,6 +14,7 @@ from rich.table import Table
 from agents.confirmation import scores_text
 from agents.round_returns import Means, pooled, title
 from environment.round_rewards import ROUNDS
+from infra.disk_room import DiskRoom
 from infra.fleet.local import LocalFleet
 from infra.progress import Snapshot
 
@@ -23,8 +24,9 @@ _LINE_EVERY_S = 10.0
 class View:
     """Shows snapshots while it is entered."""
 
-    def __init__(self, run: str, minutes: float | None) -> None:
-        self._run, self._minutes = run, minutes
+    def __init__(self, run: str, minutes: float | None, room: DiskRoom | None = None) -> None:
+        """`room`: on the disk of this machine's services, where it has some."""
+        self._run, self._minutes, self._room = run, minutes, room
         self._console = Console()
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
@@ -49,13 +51,15 @@ class View:
 
     def show(self, snapshot: Snapshot, fleet: LocalFleet, explore_timesteps: int) -> None:
         """Shows how it goes now."""
+        if self._room is not None and (warning := self._room.warning()):
+            self.say(warning)
         if self._live:
             self._live.update(
                 Group(self._totals(snapshot, explore_timesteps), _processes(snapshot, fleet)), refresh=True
             )
         elif time.monotonic() >= self._next_line_s:
             self._next_line_s = time.monotonic() + _LINE_EVERY_S
-            self.say(f"{self._clock()}  {one_line(snapshot, explore_timesteps)}")
+            self.say(f"{self._clock()}  {one_line(snapshot, explore_timesteps, self._room)}")
 
     def _clock(self) -> str:
         spent_s = int(time.monotonic() - self._started_s)
@@ -64,17 +68,17 @@ class View:
 
     def _totals(self, snapshot: Snapshot, explore_timesteps: int) -> Table:
         table = Table(title=f"run {self._run}   {self._clock()}", title_justify="left", show_header=False, box=None)
-        for name, text in totals(snapshot, explore_timesteps).items():
+        for name, text in totals(snapshot, explore_timesteps, self._room).items():
             table.add_row(name, text)
         return table
 
 
-def one_line(snapshot: Snapshot, explore_timesteps: int) -> str:
+def one_line(snapshot: Snapshot, explore_timesteps: int, room: DiskRoom | None = None) -> str:
     """The totals in one line."""
-    return ", ".join(f"{name} {text}" for name, text in totals(snapshot, explore_timesteps).items())
+    return ", ".join(f"{name} {text}" for name, text in totals(snapshot, explore_timesteps, room).items())
 
 
-def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
+def totals(snapshot: Snapshot, explore_timesteps: int, room: DiskRoom | None = None) -> dict[str, str]:
     """What people look at first."""
     learner = snapshot.learner
     exploring = (
@@ -97,6 +101,8 @@ def totals(snapshot: Snapshot, explore_timesteps: int) -> dict[str, str]:
         shown["evaluation"] = (
             f"version {evaluated['version']}: {scores_text(evaluated)}, {100 * evaluated['fall_rate']:.0f}% fell"
         )
+    if room is not None:
+        shown["disk"] = room.text()
     return shown
 
 

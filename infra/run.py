@@ -29,6 +29,7 @@ from agents.stopping import StopFlag
 from agents.telemetry import read_statuses
 from agents.worker import Collected
 from infra import summary as summaries
+from infra.disk_room import DiskRoom
 from infra.fleet.local import LocalFleet, ProcessSpec
 from infra.live import View
 from infra.progress import Observer
@@ -98,7 +99,7 @@ def run(options: RunOptions, stop: StopFlag) -> dict[str, Any]:
         session.begin(
             minutes=options.minutes, command=options.command, recipe=options.recipe, code_version=code_version()
         )
-        view = View(options.name, options.minutes)
+        view = View(options.name, options.minutes, DiskRoom(data_dir()) if _alone() else None)
         try:
             for spec in processes(options, config, Collected(replay, options.name)()):
                 fleet.start(spec)

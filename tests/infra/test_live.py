@@ -13,6 +13,7 @@ from agents.checkpoints.memory import MemoryCheckpoints
 from agents.evaluator import EVALUATED
 from agents.replay.memory import MemoryReplay
 from agents.round_returns import Means
+from infra.disk_room import DiskRoom
 from infra.fleet.local import LocalFleet, ProcessSpec
 from infra.live import View, one_line, totals
 from infra.progress import Snapshot
@@ -99,6 +100,18 @@ def test_a_view_that_is_no_terminal_prints_a_line_now_and_then(replay: MemoryRep
     assert first.startswith("00:00/2 min  timesteps 0 (exploring, 1,000 wanted)")
     assert "version 7" in first
     assert second == "waiting: [not markup] a very long sentence " + "x" * 200
+
+
+def test_a_view_tells_the_room_on_the_disk_and_warns_when_it_is_nearly_full(
+    replay: MemoryReplay, fleet: LocalFleet, tmp_path: Path
+) -> None:
+    text = io.StringIO()
+    with redirect_stdout(text), View(RUN, None, DiskRoom(tmp_path, lambda _: 2_000_000_000)) as view:
+        view.show(snapshot(replay), fleet, 0)
+        view.show(snapshot(replay), fleet, 0)
+    warning, line = text.getvalue().splitlines()
+    assert warning.startswith(f"the disk of {tmp_path} has 2.0 GB left; free some space")
+    assert line.endswith(", disk 2 GB free")
 
 
 def test_a_view_in_a_terminal_shows_every_process(
