@@ -37,19 +37,12 @@ def test_it_tells_when_the_disk_is_full_at_the_pace_so_far() -> None:
     assert room.text() == "40 GB free, full in 60 min"
 
 
-def test_the_first_two_minutes_tell_no_pace() -> None:
+@pytest.mark.parametrize(("minute", "free_gb"), [(1, 90), (60, 101)], ids=["first two minutes", "no fuller"])
+def test_without_a_pace_nothing_is_said_of_the_end(minute: float, free_gb: float) -> None:
     disk = Disk(100)
     room = disk.room()
-    disk.after(1, 90)
-    assert room.text() == "90 GB free"
-    assert room.warning() is None
-
-
-def test_a_disk_that_gets_no_fuller_has_no_end() -> None:
-    disk = Disk(100)
-    room = disk.room()
-    disk.after(60, 101)
-    assert room.text() == "101 GB free"
+    disk.after(minute, free_gb)
+    assert room.text() == f"{free_gb} GB free"
     assert room.warning() is None
 
 
