@@ -18,11 +18,11 @@ from agents.checkpoints.contract import CheckpointCorrupt, CheckpointMissing, Ch
 from agents.config import RunConfig
 from agents.confirmation import Facts, best_evaluation, comparable
 from agents.evaluator import EVALUATED, EVALUATING
+from agents.huge_pages import use_huge_pages
 from agents.learner import Feeder, Learner, Stop, train
 from agents.lease import Lease
 from agents.publishing import Publisher
 from agents.replay.contract import Replay
-from agents.replay.freed_memory import keep_freed_memory
 from agents.replay.runs import Run
 from agents.rollback import Rollbacks
 from agents.staleness import SampleAges
@@ -73,11 +73,11 @@ def train_run(
 
 def _resumed(run: Run, config: RunConfig, replay: Replay, store: CheckpointStore, telemetry: Telemetry) -> Learner:
     """The run's learner, where its newest whole checkpoint left it."""
+    use_huge_pages()
     learner = build_learner(config, run, [replay.run(name) for name in config.replay.partitions])
     learner.ages = SampleAges(publications(replay, run.name))
     resume(learner, replay, store, run.name, telemetry)
     # The first copies take their memory anew, which the system clears page by page: a tenfold of the time.
-    keep_freed_memory()
     learner.copies()
     return learner
 

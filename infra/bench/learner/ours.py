@@ -10,11 +10,11 @@ import numpy as np
 from agents.config import RunConfig
 from agents.ddpg import build_algorithm
 from agents.device_learner import DeviceLearner
+from agents.huge_pages import use_huge_pages
 from agents.learner import Learner
 from agents.policy import PolicyContract
 from agents.replay.columns import Timesteps
 from agents.replay.derivation import Derivation
-from agents.replay.freed_memory import keep_freed_memory
 from agents.replay.mirror import Mirror
 from agents.replay.ring import Ring
 from agents.replay.runs import Episode, EpisodeStart
@@ -38,10 +38,11 @@ def ours_mixed(case: Case) -> Update:
 
 
 def build(case: Case, **settings: Any) -> Learner:
-    """As `agents.build.build_learner` does it, with a full mirror, in a process that keeps freed memory as a learner's
-    does. `settings`: of TD3.
+    """As `agents.build.build_learner` does it, with a full mirror, in a process whose memory is as a learner's.
+
+    `settings`: of TD3.
     """
-    keep_freed_memory()
+    use_huge_pages()
     algorithm = build_algorithm(
         "td3",
         case.observation_size,
