@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_the_eager_loop_and_our_td3_make_the_same_updates(monkeypatch: pytest.Mo
                 np.testing.assert_allclose(parameter.detach().numpy(), array, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("make", [eager, compiled, stable_baselines3, torchrl])
+@pytest.mark.parametrize("make", [eager, partial(eager, mixed=True), compiled, stable_baselines3, torchrl])
 def test_every_peer_steps_its_critics_each_time_and_its_actor_every_second(
     make: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,15 +146,22 @@ def test_a_player_in_a_process_of_its_own_plays_one_case_after_the_other() -> No
 
 def test_only_the_asked_batch_is_judged_and_by_the_fastest_peer() -> None:
     rates = {"float32": 30.0, "bfloat16": 50.0, "slow": 5.0, "fast": 20.0}
-    plain, mixed = report._rows(Case(256, 6, (8,)), 2, rates, ["slow", "fast", "absent"], report.OF_FASTEST)
+    plain, mixed = report._rows(Case(256, 6, (8,)), 2, rates, ["slow", "fast", "absent"], [], report.OF_FASTEST)
     assert plain["name"] == "cpu, 2 threads, batch 256, observation 6, networks 8, float32"
     assert (plain["ratio"], plain["reached"], plain["fastest"]) == (1.5, "floor", "fast")
     assert (mixed["ratio"], mixed["reached"]) == (2.5, "goal")
     assert (plain["slow"], plain["fast"], plain["absent"]) == (5.0, 20.0, None)
-    (other, _) = report._rows(Case(100, 6, (8,)), 1, rates, ["slow", "fast"], report.OF_FASTEST)
+    (other, _) = report._rows(Case(100, 6, (8,)), 1, rates, ["slow", "fast"], [], report.OF_FASTEST)
     assert (other["ratio"], other["floor"], other["reached"]) == (1.5, None, None)
-    (alone, _) = report._rows(Case(256, 6, (8,)), 1, rates, [], report.OF_FASTEST)
+    (alone, _) = report._rows(Case(256, 6, (8,)), 1, rates, [], [], report.OF_FASTEST)
     assert (alone["ratio"], alone["reached"], alone["peer"]) == (None, None, "no peer")
+
+
+def test_a_peer_in_bfloat16_counts_beside_ours_in_bfloat16_alone() -> None:
+    rates = {"float32": 30.0, "bfloat16": 50.0, "plain": 20.0, "mixed": 40.0}
+    plain, mixed = report._rows(Case(256, 6, (8,)), 1, rates, ["plain"], ["mixed"], report.OF_FASTEST)
+    assert (plain["ratio"], plain["fastest"]) == (1.5, "plain")
+    assert (mixed["ratio"], mixed["fastest"]) == (1.25, "mixed")
 
 
 def test_the_whole_benchmark_has_every_asked_case() -> None:
@@ -168,7 +176,9 @@ def test_the_whole_benchmark_has_every_asked_case() -> None:
 
 def test_the_report_names_the_device_and_what_was_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    rows = report._rows(Case(256, 6, (8,)), 1, {"float32": 3.0, "bfloat16": 4.0, "p": 2.0}, ["p"], report.OF_FASTEST)
+    rows = report._rows(
+        Case(256, 6, (8,)), 1, {"float32": 3.0, "bfloat16": 4.0, "p": 2.0}, ["p"], [], report.OF_FASTEST
+    )
     monkeypatch.setattr(report, "measure", lambda sizes, missing: missing.update(q="not here") or list(rows))
     result = report.learner(quick=True)
     assert result["machine"]["device"] == "cpu"

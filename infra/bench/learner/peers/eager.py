@@ -93,19 +93,27 @@ class Loop:
                 following.data.copy_(TAU * source.data + (1 - TAU) * following.data)
 
 
-def eager(case: Case) -> Update:
-    """Losses are read every hundredth update, as such loops log them."""
+def eager(case: Case, *, mixed: bool = False) -> Update:
+    """Losses are read every hundredth update, as such loops log them.
+
+    `mixed`: with torch's autocast to bfloat16 around each of the two steps; what it has cast it keeps until then.
+    """
     memory, loop = Arrays(case), Loop(case)
     done = 0
+
+    def cast() -> torch.autocast:
+        return torch.autocast(case.device, torch.bfloat16, enabled=mixed)
 
     def update(count: int) -> None:
         nonlocal done
         for _ in range(count):
             done += 1
             batch = memory.sample(case.batch)
-            loss = loop.fit_critics(batch)
+            with cast():
+                loss = loop.fit_critics(batch)
             if done % POLICY_DELAY == 0:
-                loop.improve_actor(batch["observation"])
+                with cast():
+                    loop.improve_actor(batch["observation"])
                 loop.follow()
             if done % 100 == 0:
                 loss.item()
