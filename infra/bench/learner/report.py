@@ -25,8 +25,8 @@ ASKED = 256
 _ABOUT = (
     "TD3, 19 actions; each in a process of its own, in turns, with the same threads. Sampling is included: from the "
     "mirror, or from the peer's own buffer. Ours also normalises what it samples by running statistics, which no peer "
-    "does. Peers calculate in float32, as they ship; beside ours in bfloat16 an eager loop with torch's autocast counts "
-    "too. `floor` and `goal`, times the fastest peer, are of a machine with nothing else to do."
+    "does. Peers calculate in float32, as they ship; an eager loop with torch's autocast counts too, beside ours in "
+    "bfloat16. `floor` and `goal`, times the fastest peer, are of a machine with nothing else to do."
 )
 
 
