@@ -98,7 +98,8 @@ class Run:
 
 def _layers(inputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
     """What every layer sees, the inputs first, and at last the outputs."""
-    seen = [inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), dim=-1)]
+    parts = [part.to(parameters[0].dtype) for part in inputs]
+    seen = [parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)]
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         if len(seen) > 1:
             torch.relu_(seen[-1])

@@ -89,6 +89,9 @@ class ActorCritic:
         # On a processor every operation costs its call; on a GPU a compiler joins them, which must see a graph.
         by_hand = self.device.type == "cpu" and network == "mlp"
         self._by_hand = ByHand(self._actor, self._critics, self._head) if by_hand else None
+        # What every first layer would round an observation to by itself.
+        rounds = self._by_hand is not None and config.precision == "bfloat16" and all((config.hidden, widths))
+        self._observed = torch.bfloat16 if rounds else torch.float32
         self._smoothing = config if isinstance(config, SmoothedConfig) else None
         self._identity: dict[str, Any] = {
             "algorithm": self.name,
@@ -131,7 +134,7 @@ class ActorCritic:
         self.updates = int(updates)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        found, error = self.learn(Rows.of(batch, self.device), self.turn())
+        found, error = self.learn(Rows.of(batch, self.device, self._observed), self.turn())
         metrics, self.td_error = as_floats(found), error.cpu().numpy()
         for network in ("critic", "actor"):
             loss = metrics.get(f"{network}/loss", 0.0)

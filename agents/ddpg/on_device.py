@@ -16,7 +16,7 @@ from agents.experience import Batch
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A batch's columns as float32 tensors on the device."""
+    """A batch's columns as tensors on the device."""
 
     observation: Tensor
     action: Tensor
@@ -26,14 +26,15 @@ class Rows:
     weight: Tensor
 
     @staticmethod
-    def of(batch: Batch, device: torch.device) -> Rows:
-        # Copies: tensors of torch's own memory have one alignment, so the same numbers give the same sums.
-        return Rows(
-            *(
-                torch.tensor(getattr(batch, field.name), dtype=torch.float32, device=device)
-                for field in dataclasses.fields(Rows)
-            )
-        )
+    def of(batch: Batch, device: torch.device, observed: torch.dtype = torch.float32) -> Rows:
+        """In float32, the observations as `observed`."""
+
+        def tensor(name: str) -> Tensor:
+            # A copy: tensors of torch's own memory have one alignment, so the same numbers give the same sums.
+            wanted = observed if name.endswith("observation") else torch.float32
+            return torch.tensor(getattr(batch, name), dtype=wanted, device=device)
+
+        return Rows(*(tensor(field.name) for field in dataclasses.fields(Rows)))
 
 
 def as_floats(metrics: dict[str, Tensor]) -> dict[str, float]:

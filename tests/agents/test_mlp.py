@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from agents import layers
 from agents.mlp import Mlp
 from agents.networks import Critics, arrays_of, load_arrays
 
@@ -86,6 +87,21 @@ def test_bfloat16_gradients_are_near_and_float32() -> None:
     for found, expected in zip(coarse, exact, strict=True):
         assert float((found - expected).norm() / expected.norm()) < 0.05
     assert not all(torch.equal(found, expected) for found, expected in zip(coarse, exact, strict=True))
+
+
+@pytest.mark.parametrize("large", [0, layers._LARGE])
+def test_bfloat16_gradients_of_a_stack_are_near_however_large_its_inputs(
+    large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    critics, (observation, action) = Critics(5, 2, (64,), count=3, outputs=2), inputs(64)
+    assert isinstance(critics.body, Mlp)
+    exact = by_hand(critics.body, observation, action)
+    critics.body.in_bfloat16 = True
+    monkeypatch.setattr(layers, "_LARGE", large)
+
+    for found, expected in zip(by_hand(critics.body, observation, action), exact, strict=True):
+        assert found.dtype == torch.float32
+        assert float((found - expected).norm() / expected.norm()) < 0.05
 
 
 def test_held_parameters_get_no_gradient_but_pass_one_on() -> None:
