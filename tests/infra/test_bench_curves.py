@@ -263,8 +263,8 @@ def test_a_run_in_a_process_of_its_own_has_one_thread() -> None:
     assert in_a_process(torch.get_num_threads) == 1
 
 
-def test_the_whole_benchmark_has_two_tasks_and_five_seeds() -> None:
+def test_the_whole_benchmark_has_two_tasks_and_ten_seeds() -> None:
     sizes = Sizes()
     assert len(sizes.tasks) == 2
-    assert len(set(sizes.seeds)) >= 5
+    assert len(set(sizes.seeds)) >= 10
     assert all(task.steps % task.evaluate_every == 0 for task in sizes.tasks), "the last evaluation is at the end"

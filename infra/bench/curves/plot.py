@@ -12,7 +12,7 @@ from infra.bench.curves.figures import of
 
 
 def check_path(path: Path) -> None:
-    """Raises: FileNotFoundError when there is no folder for it, before half an hour went into the curves."""
+    """Raises: FileNotFoundError when there is no folder for it, before an hour went into the curves."""
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder {path.absolute().parent} to write {path.name} in")
 
