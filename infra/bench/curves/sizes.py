@@ -17,8 +17,8 @@ class Sizes:
     )
     """One that only ends by its time limit, and a harder one, of MuJoCo, that ends by falls as well."""
     seeds: tuple[int, ...] = tuple(range(10))
-    """Of the runs of each task and learner. Five could not tell a learner from luck: on the harder task the peer's first
-    five were ahead of its next five by 760, and spread by 170."""
+    """Of the runs of each task and learner. Five did not tell a learner from luck: on the harder task the peer's
+    first five were ahead of its next five by 760, and spread by 170."""
     setting: Setting = field(default_factory=Setting)
 
 
