@@ -120,8 +120,8 @@ def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]], prefix: s
 def array_of(tensor: Tensor) -> NDArray[Any]:
     """A copy that later updates do not change.
 
-    Python itself copies: numpy and torch would let a waiting thread have Python at each of a hundred tensors, and the
-    learner, which stands still for the copies, would wait for it as often (beside a busy thread 27 ms, not 42).
+    Python itself copies: numpy and torch would let a waiting thread have the interpreter at each of a hundred tensors,
+    and the learner, which stands still for the copies, would wait for it as often (decision 0016).
     """
     array = tensor.detach().cpu().contiguous().numpy()
     return np.frombuffer(bytearray(array.data.cast("B")), array.dtype).reshape(array.shape)

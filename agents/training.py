@@ -77,7 +77,7 @@ def _resumed(run: Run, config: RunConfig, replay: Replay, store: CheckpointStore
     learner = build_learner(config, run, [replay.run(name) for name in config.replay.partitions])
     learner.ages = SampleAges(publications(replay, run.name))
     resume(learner, replay, store, run.name, telemetry)
-    # The first copies take their memory anew, which the system clears page by page: a tenfold of the time.
+    # The first copies take their memory anew, which the system clears page by page: a tenfold of the time. It is kept.
     learner.copies()
     return learner
 
