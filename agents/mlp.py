@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.flat import Flat
-from agents.layers import FINAL_BOUND, Affine, Which, affine, chosen, final_bound, product
+from agents.layers import FINAL_BOUND, Affine, Which, chosen, final_bound
+from agents.products import affine, product
 
 
 class Mlp(nn.Module):

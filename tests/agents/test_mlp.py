@@ -6,11 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agents import layers
+from agents import onednn, products
 from agents.mlp import Mlp
 from agents.networks import Critics, arrays_of, load_arrays
 
 SIZES = (7, 16, 12, 3)
+
+
+@pytest.fixture(params=["torch", "onednn"], autouse=True)
+def multiplied_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the processor, and however small the matrices."""
+    monkeypatch.setattr(onednn, "processor_profits", lambda: request.param == "onednn")
+    monkeypatch.setattr(onednn, "_SMALL", 0)
 
 
 def inputs(rows: int = 9) -> tuple[Tensor, Tensor]:
@@ -89,7 +96,7 @@ def test_bfloat16_gradients_are_near_and_float32() -> None:
     assert not all(torch.equal(found, expected) for found, expected in zip(coarse, exact, strict=True))
 
 
-@pytest.mark.parametrize("large", [0, layers._LARGE])
+@pytest.mark.parametrize("large", [0, products._LARGE])
 def test_bfloat16_gradients_of_a_stack_are_near_however_large_its_inputs(
     large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +104,7 @@ def test_bfloat16_gradients_of_a_stack_are_near_however_large_its_inputs(
     assert isinstance(critics.body, Mlp)
     exact = by_hand(critics.body, observation, action)
     critics.body.in_bfloat16 = True
-    monkeypatch.setattr(layers, "_LARGE", large)
+    monkeypatch.setattr(products, "_LARGE", large)
 
     for found, expected in zip(by_hand(critics.body, observation, action), exact, strict=True):
         assert found.dtype == torch.float32
