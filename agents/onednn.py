@@ -19,10 +19,10 @@ _SMALL = 1 << 20
 
 def multiplies_faster(first: Tensor, second: Tensor) -> bool:
     """Whether oneDNN should multiply these matrices, or the pairs of these stacks: in float32, on such a processor."""
-    rows, shared = first.shape[-2:]
     return (
         first.dtype == torch.float32
-        and rows * shared * second.shape[-1] >= _SMALL
+        and first.dim() > 1
+        and first.shape[-2] * first.shape[-1] * second.shape[-1] >= _SMALL
         and first.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
         and processor_profits()

@@ -92,8 +92,9 @@ def _one_by_one(first: Tensor, second: Tensor) -> bool:
     """
     if first.dtype != torch.bfloat16:
         return onednn.multiplies_faster(first, second)
-    shared = [matrix for matrix in (first, second) if matrix.dim() == 2]
-    return len(shared) == 1 and shared[0].numel() > _LARGE
+    if {first.dim(), second.dim()} != {2, 3}:
+        return False
+    return (first if first.dim() == 2 else second).numel() > _LARGE
 
 
 def _products(first: Tensor, second: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:

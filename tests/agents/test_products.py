@@ -37,6 +37,19 @@ def test_affine_is_what_it_says_for_one_network_and_for_stacks(
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("graph", [False, True])
+def test_one_observation_alone_is_answered_as_in_a_batch(
+    dtype: torch.dtype, graph: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.products._LARGE", 0)
+    weight, bias, inputs = random(7, 5).to(dtype), random(7).to(dtype), random(9, 5).to(dtype)
+    with torch.set_grad_enabled(graph):
+        alone, together = affine(inputs[4], weight, bias), affine(inputs, weight, bias)[4]
+    assert alone.shape == (7,)
+    torch.testing.assert_close(alone, together)
+
+
 @pytest.mark.parametrize("first", [random(9, 5), random(3, 9, 5), random(5, 9).mT, random(3, 5, 9).mT])
 @pytest.mark.parametrize(
     "second", [random(5, 7), random(3, 5, 7), random(7, 5).mT, random(5, 20)[:, 4:11], random(3, 5, 20)[..., 4:11]]
