@@ -70,6 +70,12 @@ def _reflection(quick: bool) -> dict[str, Any]:
     return reflection(quick)
 
 
+def _products(quick: bool) -> dict[str, Any]:
+    from infra.bench.products import products
+
+    return products(quick)
+
+
 def _references() -> Path:
     return Settings.load().folder / "fidelity"
 
@@ -81,6 +87,7 @@ BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "replay": _replay,
     "replay-growth": _replay_growth,
     "learner": _learner,
+    "products": _products,
     "worker": _worker,
     "curves": _curves,
     "reflection": _reflection,
