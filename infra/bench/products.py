@@ -15,12 +15,11 @@ from torch import Tensor
 
 from agents import onednn
 from infra.bench.machine import machine
-from infra.bench.replay.rows import row
 
 LAYERS = ((208, 400), (400, 300), (1279, 400), (208, 1024), (1024, 512), (300, 19))
 """Inputs and outputs: of critics (observation and action), of hidden layers, and of an actor's end."""
 BATCHES = (100, 256, 4096)
-_CALLS_S = 0.002
+_TURN_S = 0.002
 """How long a turn takes at least, so that the clock does not count."""
 
 
@@ -32,7 +31,7 @@ def products(quick: bool = False) -> dict[str, Any]:
         for threads in (1,) if quick else (1, 2):
             torch.set_num_threads(threads)
             for batch in (256,) if quick else BATCHES:
-                rows += list(measured(batch, LAYERS, threads, turns=20 if quick else 100))
+                rows += list(measured(batch, LAYERS, threads, budget_s=0.2 if quick else 0.5))
     finally:
         torch.set_num_threads(before)
     rule = "oneDNN for large ones" if onednn.processor_profits() else "torch's own for all"
@@ -44,7 +43,7 @@ def products(quick: bool = False) -> dict[str, Any]:
     }
 
 
-def measured(batch: int, layers: Sequence[tuple[int, int]], threads: int, turns: int) -> Iterator[dict[str, Any]]:
+def measured(batch: int, layers: Sequence[tuple[int, int]], threads: int, budget_s: float) -> Iterator[dict[str, Any]]:
     """Of each layer at that batch, what it computes, and what its gradients are computed by."""
     for inputs, outputs in layers:
         given, weight = torch.randn(batch, inputs), torch.randn(outputs, inputs)
@@ -55,28 +54,37 @@ def measured(batch: int, layers: Sequence[tuple[int, int]], threads: int, turns:
             ("gradient of weights", gradient.mT, given),
         ):
             ours, torchs = best_seconds(
-                (partial(onednn.multiplied, first, second), partial(torch.mm, first, second)), turns
+                (partial(onednn.multiplied, first, second), partial(torch.mm, first, second)), budget_s
             )
             giga = 2e-9 * batch * inputs * outputs
             name = f"batch {batch:,}, {inputs:,} to {outputs:,}, {what}, {threads} thread{'s' if threads > 1 else ''}"
-            yield row(name, giga / ours, "GFLOP/s", peer=("torch's own", giga / torchs)) | {
-                "taken": onednn.multiplies_faster(first, second)
+            yield {
+                "name": name,
+                "value": giga / ours,
+                "unit": "GFLOP/s",
+                "peer": "torch's own",
+                "peer_value": giga / torchs,
+                "ratio": torchs / ours,
+                "taken": onednn.multiplies_faster(first, second),
             }
 
 
-def best_seconds(calls: Sequence[Callable[[], Tensor]], turns: int) -> list[float]:
-    """Of one call of each, in turns: the best, since whatever else runs only ever adds."""
+def best_seconds(calls: Sequence[Callable[[], Tensor]], budget_s: float) -> list[float]:
+    """Of one call of each, in turns until `budget_s` is over, and once at least: the best, since whatever else runs
+    only ever adds.
+    """
     repeats = []
     for call in calls:
         call()
         started = time.perf_counter()
         call()
-        repeats.append(1 + int(_CALLS_S / max(time.perf_counter() - started, 1e-7)))
-    best = [float("inf")] * len(calls)
-    for _ in range(turns):
+        repeats.append(1 + int(_TURN_S / max(time.perf_counter() - started, 1e-7)))
+    best, until = [float("inf")] * len(calls), time.perf_counter() + budget_s
+    while True:
         for place, (call, times) in enumerate(zip(calls, repeats, strict=True)):
             started = time.perf_counter()
             for _ in range(times):
                 call()
             best[place] = min(best[place], (time.perf_counter() - started) / times)
-    return best
+        if time.perf_counter() > until:
+            return best
