@@ -55,6 +55,13 @@ def test_a_final_above_one_makes_rates_grow() -> None:
     assert [growing.factor(updates) for updates in range(7)] == pytest.approx([10.0**power for power in range(7)])
 
 
+def test_warm_up_and_decay_begin_anew_at_every_restart() -> None:
+    schedule = Schedule(warmup_updates=2, decay="linear", decay_updates=4, final=0.0, restart_updates=8)
+    once = [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+
+    assert [schedule.factor(updates) for updates in range(24)] == pytest.approx(3 * once)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -65,6 +72,11 @@ def test_a_final_above_one_makes_rates_grow() -> None:
         ({"decay_updates": 10}, "a constant rate does not decay; name a decay"),
         ({"decay": "linear", "decay_updates": 5, "final": -0.1}, "final is -0.1"),
         ({"decay": "exponential", "decay_updates": 5, "final": 0.0}, "above 0 for an exponential decay"),
+        ({"warmup_updates": 3, "restart_updates": 9}, "restart_updates is 9, but a constant rate has nothing"),
+        (
+            {"warmup_updates": 3, "decay": "linear", "decay_updates": 5, "restart_updates": 7},
+            "restart_updates is 7, needed at least 8: the 3 of the warm-up and the 5 of the decay",
+        ),
     ],
 )
 def test_schedules_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -108,6 +120,7 @@ def test_adam_steps_by_the_rate_of_the_update() -> None:
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "schedule": {"lr_schedule": {"warmup_updates": 4, "decay": "cosine", "decay_updates": 12}},
+    "restarts": {"lr_schedule": {"decay": "cosine", "decay_updates": 5, "restart_updates": 6}},
     "copies": {"target_copy_updates": 6},
     "bfloat16": {"precision": "bfloat16"},
 }
