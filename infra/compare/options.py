@@ -23,7 +23,7 @@ def add_ablate_options(parser: argparse.ArgumentParser) -> None:
     """For `ablation_of`."""
     parser.add_argument("--recipe", default="walk", metavar="NAME", help="default: %(default)s")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="default: 1 2 3")
-    parser.add_argument("--updates", type=int, default=60_000, metavar="N", help="of every run (default: %(default)s)")
+    parser.add_argument("--updates", type=int, default=160_000, metavar="N", help="of every run (default: %(default)s)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="some variants (default: all)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting for all of them")
     parser.add_argument("--prefix", metavar="P", help="of the runs' names (default: the recipe's)")
