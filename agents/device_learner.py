@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,7 +88,10 @@ class DeviceLearner(Learner):
         if number is not None:
             # What is drawn reflected comes first, and tells no error: see `Reflected.learned`.
             reflected = 0 if self._exchange is None else self._exchange.rows
-            self.mirror.learned(number[reflected:], self._last.error.cpu().numpy()[reflected:])
+            error = self._last.error.cpu().numpy()
+            if not np.isfinite(error).all():
+                self._hear()  # priorities are not made of what diverged
+            self.mirror.learned(number[reflected:], error[reflected:])
         if self.updates % _HEAR_EVERY == 0:
             self._hear()
 

@@ -187,11 +187,13 @@ def train(
             learner.learn()
         else:
             pace.wait(_POLL_S)
-        # While it waits too: the workers may be waiting to hear that it has caught up.
-        if learner.updates > published and publisher.due(learner.updates) and lease.valid():
+        # While it waits too: the workers may be waiting to hear that it has caught up, and the store may be back.
+        missing = learner.updates > published or not publisher.arrived
+        if missing and publisher.due(learner.updates) and lease.valid():
             publisher.publish(learner.copies, _metadata(learner, learner.metrics()))
             published = learner.updates
-    if learner.updates > published and lease.valid():
+    publisher.wait()
+    if (learner.updates > published or not publisher.arrived) and lease.valid():
         publisher.publish(learner.copies, _metadata(learner, learner.metrics()))
     report(pace.facts(learner) | _blocked(publisher), learner.metrics() | learner.ages.metrics())
 

@@ -52,14 +52,21 @@ class Publisher:
         self._upload: Future[None] | None = None
         self._last_s = float("-inf")
         self._last_updates = 0
+        self.arrived = True
+        """Whether the store has what was handed over last; False while it is on its way, too."""
         self.failures = 0
         self.blocked_ms = self.longest_blocked_ms = 0.0
         """How long the learner stood still for the newest publication, and for the longest one."""
 
     def due(self, updates: int) -> bool:
-        """Whether it is time, and the last upload is through. The first publication is due at once."""
-        if self._upload is not None and not self._upload.done():
-            return False
+        """Whether it is time, and the last upload is through. The first publication is due at once.
+
+        Raises what the last upload failed with, as `publish` does.
+        """
+        if self._upload is not None:
+            if not self._upload.done():
+                return False
+            self.wait()
         by_updates = self._every_updates is not None and updates - self._last_updates >= self._every_updates
         return by_updates or time.monotonic() - self._last_s >= self._every_s
 
@@ -73,6 +80,7 @@ class Publisher:
         started_s = time.monotonic()
         self._last_s, self._last_updates = started_s, int(metadata["updates"])
         policy, learner = copies()
+        self.arrived = False
         self._upload = self._thread.submit(self._put, policy, learner, dict(metadata))
         self.blocked_ms = 1e3 * (time.monotonic() - started_s)
         self.longest_blocked_ms = max(self.longest_blocked_ms, self.blocked_ms)
@@ -95,6 +103,7 @@ class Publisher:
         try:
             facts = metadata | {"learner": self._holder}
             version = self._store.publish(self._run, policy, learner, facts, term=self._term)
+            self.arrived = True
             self._published(version)
             self._store.retain(self._run, last=self._keep, keep=self._protected())
         except CheckpointStoreUnavailable as error:

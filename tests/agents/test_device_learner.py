@@ -221,6 +221,23 @@ def test_a_loss_that_is_not_finite_is_told_before_anything_is_stored_and_has_cha
             np.testing.assert_array_equal(array, before.tensors[name], err_msg=name)
 
 
+def test_priorities_are_not_made_of_errors_that_are_not_finite(replay: MemoryReplay) -> None:
+    collect(replay, 20)
+    found = learner(DeviceLearner, filled(replay, sampling="prioritised"), "td3", "prioritised")
+    found.learn()
+    assert isinstance(found, DeviceLearner)
+    before = found.state()
+    with found.mirror.still() as ring:
+        ring.reward[:] = np.nan
+    found._columns._next = 0  # the whole ring anew
+    with pytest.raises(FloatingPointError, match="a loss was not finite"):
+        found.learn()
+    found.roll_back(before)
+    assert found.algorithm.updates == 1
+    after = found.mirror.state_dict()
+    assert all(np.isfinite(array).all() for array in after.values() if array.dtype.kind == "f")
+
+
 def test_what_it_hears_from_the_device_tells_losses_and_ages(replay: MemoryReplay) -> None:
     collect(replay, 20)
     found = learner(DeviceLearner, filled(replay))
