@@ -1,4 +1,4 @@
-"""The layers of the networks. Their weights may be stacked: those of C networks, which then compute in one product."""
+"""The layers of the networks. Their weights may be stacked: those of C networks, which then compute together."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Actor(nn.Module):
 class Critics(nn.Module):
     """C independent critics of the same inputs: (B, O) and (B, M) -> values (C, B), or (C, B, K) with K > 1 outputs.
 
-    Their weights are stacked, so that one batched product serves them all. In a stored state each has its own, under
+    Their weights are stacked, so that they compute together. In a stored state each has its own, under
     `bodies.0` and so on.
     """
 

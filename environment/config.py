@@ -53,7 +53,7 @@ class EnvironmentConfig:
     bins: int | None = None
     """Number of excitation levels; None is continuous, 2 is on/off."""
     reward: str | None = None
-    """What is learned for: `round1` or `round2`; None is the task's own, which scores are always made by."""
+    """What is learned for: `round1`, `round2` or `walk`; None is the task's own, which scores are always made by."""
     shaping: Mapping[str, float] = field(default_factory=dict)
     """Weights of optional shaped reward terms, e.g. `{lean = 0.5}`."""
     aborts: tuple[str, ...] = ()

@@ -61,7 +61,7 @@ def learn(options: argparse.Namespace, stop: StopFlag) -> None:
     """Trains the run, going on from its newest checkpoint."""
     from agents.training import train_run
 
-    with Session(options.run, "learner") as session:
+    with Session(options.run, options.process or "learner") as session:
         learner = train_run(session.run, session.config, session.replay, session.store, session.telemetry, stop)
         log.info("stopped after %d updates", learner.updates)
 
