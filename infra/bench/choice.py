@@ -71,7 +71,7 @@ def _reflection(quick: bool) -> dict[str, Any]:
 
 
 def _products(quick: bool) -> dict[str, Any]:
-    from infra.bench.products import products
+    from infra.bench.learner.products import products
 
     return products(quick)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agents import onednn
-from infra.bench.products import best_seconds, measured
+from infra.bench.learner.products import best_seconds, measured
 
 
 def test_rows_are_a_layer_s_outputs_and_both_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
