@@ -6,6 +6,7 @@ Where no namespace can be made, the kernel's limit on the size of a process's fi
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -58,9 +59,21 @@ class TmpfsDisk:
         end(self._holder)
 
     def fill(self, pid: int, leave_bytes: int) -> None:
-        space = os.statvfs(self.folder)
+        held = 0
         with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, space.f_bavail * space.f_frsize - leave_bytes))
+            while (room := self._free_bytes() - leave_bytes) > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), held, room)
+                except OSError as error:
+                    # The process took some of it at this moment (mongod takes 100 MB of journal at once): measure anew.
+                    if error.errno != errno.ENOSPC:
+                        raise
+                else:
+                    held += room
+
+    def _free_bytes(self) -> int:
+        space = os.statvfs(self.folder)
+        return space.f_bavail * space.f_frsize
 
     def make_room(self) -> None:
         self._ballast.unlink()
