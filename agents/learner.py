@@ -174,7 +174,6 @@ def train(
     """
     limiter = learner.config.limiter()
     pace = Pace(learner.updates)
-    published = learner.updates
     next_report_s = 0.0
     while not stop():
         feeder.check()
@@ -188,12 +187,10 @@ def train(
         else:
             pace.wait(_POLL_S)
         # While it waits too: the workers may be waiting to hear that it has caught up, and the store may be back.
-        missing = learner.updates > published or not publisher.arrived
-        if missing and publisher.due(learner.updates) and lease.valid():
+        if learner.updates > publisher.stored_updates and publisher.due(learner.updates) and lease.valid():
             publisher.publish(learner.copies, _metadata(learner, learner.metrics()))
-            published = learner.updates
     publisher.wait()
-    if (learner.updates > published or not publisher.arrived) and lease.valid():
+    if learner.updates > publisher.stored_updates and lease.valid():
         publisher.publish(learner.copies, _metadata(learner, learner.metrics()))
     report(pace.facts(learner) | _blocked(publisher), learner.metrics() | learner.ages.metrics())
 

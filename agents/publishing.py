@@ -36,10 +36,12 @@ class Publisher:
         keep: int,
         protected: Callable[[], Sequence[int]],
         published: Callable[[Version], None],
+        stored_updates: int = 0,
         holder: str = "",
         term: int | None = None,
     ) -> None:
         """`protected` names versions that retention must keep; `published` hears of each new one, in the thread.
+        `stored_updates` is how many the state that training goes on from has made.
 
         `term` is the learner's, opened in the store, `holder` its own name: once another learner has opened a higher
         one, nothing that this one still uploads becomes the latest.
@@ -52,8 +54,8 @@ class Publisher:
         self._upload: Future[None] | None = None
         self._last_s = float("-inf")
         self._last_updates = 0
-        self.arrived = True
-        """Whether the store has what was handed over last; False while it is on its way, too."""
+        self.stored_updates = stored_updates
+        """Of the learner's newest state that the store has: one that is on its way, or was missed, does not count."""
         self.failures = 0
         self.blocked_ms = self.longest_blocked_ms = 0.0
         """How long the learner stood still for the newest publication, and for the longest one."""
@@ -80,7 +82,6 @@ class Publisher:
         started_s = time.monotonic()
         self._last_s, self._last_updates = started_s, int(metadata["updates"])
         policy, learner = copies()
-        self.arrived = False
         self._upload = self._thread.submit(self._put, policy, learner, dict(metadata))
         self.blocked_ms = 1e3 * (time.monotonic() - started_s)
         self.longest_blocked_ms = max(self.longest_blocked_ms, self.blocked_ms)
@@ -103,7 +104,7 @@ class Publisher:
         try:
             facts = metadata | {"learner": self._holder}
             version = self._store.publish(self._run, policy, learner, facts, term=self._term)
-            self.arrived = True
+            self.stored_updates = int(metadata["updates"])
             self._published(version)
             self._store.retain(self._run, last=self._keep, keep=self._protected())
         except CheckpointStoreUnavailable as error:

@@ -39,6 +39,7 @@ class Rollbacks:
         if good is None:
             log.error("diverged %d times, and gives up: %s", self._count, error)
             raise error
+        publisher.stored_updates = learner.updates
         log.warning("rolled back to version %d at %d updates: %s", good.number, learner.updates, error)
         self._note("rolled_back", version=good.number, updates=learner.updates, reason=str(error))
         self._telemetry.status(rollbacks=self._count, rolled_back_to=good.number)

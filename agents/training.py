@@ -54,7 +54,7 @@ def train_run(
         if mended is not None:
             replay.event(run.name, telemetry.process, "pointer_mended", version=mended.number)
         learner = _resumed(run, config, replay, store, telemetry)
-        publisher = _publisher(run, config, replay, store, telemetry, learner.ages, lease)
+        publisher = _publisher(run, config, replay, store, telemetry, learner, lease)
         opened.callback(publisher.close)
         feeder = Feeder(learner.mirror, replay, run.name)
         feeder.start()
@@ -88,11 +88,11 @@ def _publisher(
     replay: Replay,
     store: CheckpointStore,
     telemetry: Telemetry,
-    ages: SampleAges,
+    learner: Learner,
     lease: Lease,
 ) -> Publisher:
     def published(version: Version) -> None:
-        ages.published(version.number, time.time())
+        learner.ages.published(version.number, time.time())
         telemetry.status(version=version.number)
         replay.event(run.name, telemetry.process, "published", version=version.number, **version.metadata)
 
@@ -104,6 +104,7 @@ def _publisher(
         keep=config.learner.keep_versions,
         protected=lambda: kept_versions(replay, run.name),
         published=published,
+        stored_updates=learner.updates,
         holder=lease.holder,
         term=lease.term,
     )

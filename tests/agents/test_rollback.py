@@ -132,6 +132,16 @@ def test_a_learner_that_diverges_again_goes_further_back_and_gives_up_in_the_end
     assert replay.lease_holder(RUN) is None
 
 
+def test_what_is_learned_after_going_far_back_is_published_though_the_store_has_states_of_more_updates(
+    run: Run, replay: MemoryReplay, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryCheckpoints()
+    learning = diverge(monkeypatch, 100, 102, 104)
+    learner = train_run(run, config, replay, store, quiet_telemetry(tmp_path), lambda: learning.calls >= 107)
+    published = [event["updates"] for event in told(replay, "published")]
+    assert published[-1] == learner.updates < max(published)
+
+
 def test_a_learner_that_diverges_before_it_has_published_ends(
     run: Run, replay: MemoryReplay, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

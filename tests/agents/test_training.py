@@ -325,7 +325,7 @@ def test_a_learner_waits_until_its_memory_holds_something_of_a_log_that_is_longe
 
     monkeypatch.setattr(learner, "learn", learn)
     blocked = {"blocked_ms": 0.0, "longest_blocked_ms": 0.0}
-    still: Any = SimpleNamespace(check=lambda: None, valid=lambda: True, wait=lambda: None, arrived=True, **blocked)
+    still: Any = SimpleNamespace(check=lambda: None, valid=lambda: True, wait=lambda: None, stored_updates=0, **blocked)
     turns = itertools.count()
 
     def stop() -> bool:
