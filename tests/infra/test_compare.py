@@ -182,7 +182,7 @@ def test_senseless_ablations_are_refused() -> None:
     for wrong in ({"seeds": ()}, {"seeds": (1, 1)}, {"updates": 0}, {"prefix": "a b"}):
         with pytest.raises(ValueError):
             Ablation(**(sensible | wrong))
-    with pytest.raises(ConfigError, match="no ablation gravity; there are no-other-starts"):
+    with pytest.raises(ConfigError, match="no ablation gravity; there are .*no-other-starts, white-noise"):
         Ablation(recipe="walk", seeds=(1,), updates=10, only=("gravity",)).variants()
     with pytest.raises(ConfigError, match="'imitate' has no ablations; walk has"):
         read_variants("imitate")
