@@ -12,6 +12,17 @@ from infra.report.curve import Curve, Point
 
 LATE = 0.1
 """Share of the budget, at its end, whose versions count together: neighbouring versions differ by hundreds."""
+_HEADS = (
+    "group",
+    "runs",
+    "score",
+    "of each run",
+    "fell",
+    "best, confirmed",
+    "beat standing at",
+    "minutes",
+    "core-hours",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +37,9 @@ class Outcome:
     """So many."""
     best: float | None
     """The highest confirmed mean until then; None when none was confirmed."""
+    beat_standing_at: int | None
+    """Updates of the first version with a confirmed mean above that of a body that only stands; None before that, and
+    where nobody scored standing. When a run begins to walk differs more between runs than what they come to."""
     updates: int
     timesteps: int
     wall_s: float
@@ -51,6 +65,7 @@ def outcome(curve: Curve, updates: int | None) -> Outcome | None:
         fall_rate=statistics.fmean(point.fall_rate for point in late),
         versions=len(late),
         best=last.best,
+        beat_standing_at=_beat_standing_at(curve, counted),
         updates=last.updates,
         timesteps=last.timesteps,
         wall_s=last.wall_s,
@@ -58,11 +73,19 @@ def outcome(curve: Curve, updates: int | None) -> Outcome | None:
     )
 
 
+def _beat_standing_at(curve: Curve, counted: Sequence[Point]) -> int | None:
+    standing = curve.baselines.get("standing")
+    if standing is None:
+        return None
+    return next(
+        (one.updates for one in counted if one.confirmed is not None and one.confirmed > standing["mean"]), None
+    )
+
+
 def table(curves: Curves, updates: int | None) -> str:
     """One line a group: its runs' figures side by side, and their mean."""
-    heads = ("group", "runs", "score", "of each run", "fell", "best, confirmed", "minutes", "core-hours")
-    lines = [heads, *(_line(label, [outcome(curve, updates) for curve in runs]) for label, runs in curves.items())]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    lines = [_HEADS, *(_line(label, [outcome(curve, updates) for curve in runs]) for label, runs in curves.items())]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADS))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
@@ -84,7 +107,7 @@ def document(curves: Curves, updates: int | None) -> dict[str, Any]:
 def _line(label: str, found: Sequence[Outcome | None]) -> tuple[str, ...]:
     runs = [one for one in found if one is not None]
     if not runs:
-        return (label, f"0 of {len(found)}", *("-",) * 6)
+        return (label, f"0 of {len(found)}", *("-",) * (len(_HEADS) - 2))
     scores, bests = [one.score for one in runs], [one.best for one in runs if one.best is not None]
     used = [one.processor_s for one in runs if one.processor_s is not None]
     return (
@@ -94,6 +117,7 @@ def _line(label: str, found: Sequence[Outcome | None]) -> tuple[str, ...]:
         ", ".join(f"{score:,.0f}" for score in scores),
         f"{statistics.fmean(one.fall_rate for one in runs):.0%}",
         ", ".join(f"{best:,.0f}" for best in bests) or "-",
+        ", ".join("-" if one.beat_standing_at is None else f"{one.beat_standing_at:,}" for one in runs),
         f"{statistics.fmean(one.wall_s for one in runs) / 60:.0f}",
         f"{statistics.fmean(used) / 3600:.2f}" if len(used) == len(runs) else "-",
     )

@@ -91,13 +91,23 @@ def test_a_run_without_a_version_at_the_end_of_the_budget_counts_with_its_last_o
     assert figures.outcome(SHORT, 99) is None
 
 
+def test_a_run_beat_standing_at_its_first_confirmed_mean_above_that_of_a_body_that_stands() -> None:
+    late = curve([point(1, 6000.0), point(2, 4000.0, 4000.0), point(3, 5600.0, 5500.0), point(4, 7000.0, 6500.0)])
+    found = [figures.outcome(late, updates) for updates in (200, 300, None)]
+    assert [one and one.beat_standing_at for one in found] == [None, 300, 300]
+    unscored = figures.outcome(replace(late, baselines={}), None)
+    assert unscored is not None
+    assert unscored.beat_standing_at is None
+    assert "300, 300" in figures.table({"a": [late, late]}, None).splitlines()[1]
+
+
 def test_a_group_shows_each_run_their_mean_and_their_spread() -> None:
     other = replace(LONG, points=tuple(replace(one, mean=one.mean + 200.0) for one in LONG.points))
     lines = figures.table({"whole": [LONG, other], "short": [SHORT], "none": [curve([])]}, 1000).splitlines()
     assert [word.split() for word in lines[1:2]] == [
-        ["whole", "2", "1,100", "±", "141", "1,000,", "1,200", "90%", "900,", "900", "10", "0.25"]
+        ["whole", "2", "1,100", "±", "141", "1,000,", "1,200", "90%", "900,", "900", "-,", "-", "10", "0.25"]
     ]
-    assert lines[2].split() == ["short", "1", "700", "700", "93%", "-", "2", "-"]
+    assert lines[2].split() == ["short", "1", "700", "700", "93%", "-", "-", "2", "-"]
     assert lines[3].split()[:4] == ["none", "0", "of", "1"]
 
 
@@ -182,7 +192,7 @@ def test_senseless_ablations_are_refused() -> None:
     for wrong in ({"seeds": ()}, {"seeds": (1, 1)}, {"updates": 0}, {"prefix": "a b"}):
         with pytest.raises(ValueError):
             Ablation(**(sensible | wrong))
-    with pytest.raises(ConfigError, match="no ablation gravity; there are .*no-other-starts, white-noise"):
+    with pytest.raises(ConfigError, match=r"no ablation gravity; there are .*no-other-starts, white-noise"):
         Ablation(recipe="walk", seeds=(1,), updates=10, only=("gravity",)).variants()
     with pytest.raises(ConfigError, match="'imitate' has no ablations; walk has"):
         read_variants("imitate")
