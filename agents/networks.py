@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.layers import FINAL_BOUND, Which, stacked
-from agents.mlp import Mlp
+from agents.mlp import Mlp, NormedMlp
 from agents.residual_mlp import ResidualMlp
 
 DEFAULT_HIDDEN = (400, 300)
 
 NETWORKS: Mapping[str, type[Mlp] | type[ResidualMlp]] = {"mlp": Mlp, "residual": ResidualMlp}
 """By the name that a stored policy gives."""
+_KINDS = {**NETWORKS, "normed": NormedMlp}
+"""Those that critics can be, too."""
 
 
 class Actor(nn.Module):
@@ -137,6 +139,6 @@ def _values(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _network(name: str, sizes: Sequence[int], generator: torch.Generator, final: float | None) -> Mlp | ResidualMlp:
-    if name not in NETWORKS:
-        raise ValueError(f"the network is {name!r}, needed one of {', '.join(NETWORKS)}; stored by newer code?")
-    return NETWORKS[name](sizes, generator, final)
+    if name not in _KINDS:
+        raise ValueError(f"the network is {name!r}, needed one of {', '.join(_KINDS)}; stored by newer code?")
+    return _KINDS[name](sizes, generator, final)

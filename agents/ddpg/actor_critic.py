@@ -75,9 +75,10 @@ class ActorCritic:
         """1 while every loss was a finite number, since it was last set to 1; on the device."""
         self._head = head or ValueHead()
         sizes, widths = (observation_size, action_size), config.hidden if critic_hidden is None else critic_hidden
-        alike: dict[str, Any] = {"network": network, "final": config.final_bound, "generator": start}
-        actor = Actor(*sizes, config.hidden, **alike)
-        ensemble = Critics(*sizes, widths, count=critics, outputs=self._head.outputs, **alike)
+        alike: dict[str, Any] = {"final": config.final_bound, "generator": start}
+        actor = Actor(*sizes, config.hidden, network=network, **alike)
+        judge = "normed" if config.critic_norm else network
+        ensemble = Critics(*sizes, widths, network=judge, count=critics, outputs=self._head.outputs, **alike)
         self.generator = start if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(seed)
         """Of the noise; of the device, so that what draws from it can be captured in a graph."""
         decay, where = weight_decay, self.device
@@ -98,6 +99,7 @@ class ActorCritic:
             "observation_size": observation_size,
             "action_size": action_size,
             "hidden": list(config.hidden),
+            **({"critic_norm": True} if config.critic_norm else {}),
             **self._head.identity,
             **(identity or {}),
         }

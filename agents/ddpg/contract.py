@@ -76,6 +76,9 @@ class AlgorithmConfig:
     final_bound: float | None = FINAL_BOUND
     """Final layers start uniform in ± this, as DDPG's do (arXiv 1509.02971, section 7): first actions and values are
     near 0. None: in ±1/sqrt(inputs), as hidden layers do, and as the code of TD3's authors has it."""
+    critic_norm: bool = False
+    """Whether the critics' hidden layers are normalised before their ReLU (`mlp.NormedMlp`), which bounds what they say
+    of actions that nobody has taken (RLPD, arXiv 2302.02948, section 4.2)."""
     actor_lr: float = 1e-4
     critic_lr: float = 1e-3
     lr_schedule: Schedule = field(default_factory=Schedule)

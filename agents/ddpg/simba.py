@@ -51,6 +51,8 @@ class SimbaConfig(SmoothedConfig):
                 raise ValueError(
                     f"{name} is {widths}, needed the same width for every residual block, and one block or more"
                 )
+        if self.critic_norm:
+            raise ValueError("critic_norm is True, but simba's networks are normalised as they are: leave it out")
         if not 0 <= self.weight_decay < 1:
             raise ValueError(f"weight_decay is {self.weight_decay}, needed 0 <= weight_decay < 1 such as 0.01")
         self.support()
