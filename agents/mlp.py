@@ -117,9 +117,9 @@ class Run:
         """From the gradient of what was normalised to that of what the layer put out."""
         if not self._norms:
             return gradient
-        shape, asked = gradient.shape[-1:], [True, False, False]
+        before, mean, per_deviation = self._norms[layer]
         found, _, _ = torch.ops.aten.native_layer_norm_backward(
-            gradient, self._norms[layer][0], shape, *self._norms[layer][1:], None, None, asked
+            gradient.to(before.dtype), before, before.shape[-1:], mean, per_deviation, None, None, [True, False, False]
         )
         return cast(Tensor, found)
 
