@@ -62,9 +62,11 @@ def test_an_expected_return_knows_its_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("bins", [None, 5])
+@pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "simba"])
-def test_updates_are_those_by_torchs_graph(name: str, bins: int | None, precision: str) -> None:
+def test_updates_are_those_by_torchs_graph(name: str, norm: bool, bins: int | None, precision: str) -> None:
     settings: dict[str, Any] = {"hidden": (16, 12), "bins": bins, "precision": precision, "final_bound": 0.1}
+    settings |= {"critic_norm": norm}
     settings |= {"gradient_clip": 0.5, "action_penalty": 0.3}
     hand, graph = (build_algorithm(name, 5, 3, settings=settings, seed=1) for _ in range(2))
     assert isinstance(hand, ActorCritic)
@@ -76,8 +78,10 @@ def test_updates_are_those_by_torchs_graph(name: str, bins: int | None, precisio
         told, wanted = hand.update(random_batch(number, 32)), graph.update(random_batch(number, 32))
         assert told == pytest.approx(wanted, rel=1e-3, abs=1e-5)
     after = graph.state().tensors
+    # A norm divides by what may be small, and Adam takes a step of one size for a gradient that is all rounding.
+    atol = 5e-4 if norm and precision == "bfloat16" else 2e-5
     for key, array in hand.state().tensors.items():
-        np.testing.assert_allclose(array, after[key], rtol=2e-3, atol=2e-5, err_msg=key)
+        np.testing.assert_allclose(array, after[key], rtol=2e-3, atol=atol, err_msg=key)
     moved = [key for key in start if "network" in key and not np.array_equal(start[key], after[key])]
     assert any(key.startswith("actor") for key in moved)
     assert any(key.startswith("critic") for key in moved)

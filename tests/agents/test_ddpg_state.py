@@ -137,6 +137,7 @@ def test_update_accepts_read_only_columns() -> None:
         ("simba", {"critic_hidden": (0,)}, r"critic_hidden is \(0,\)"),
         ("simba", {"weight_decay": -0.1}, "weight_decay is -0.1"),
         ("simba", {"atoms": 1}, "atoms is 1"),
+        ("simba", {"critic_norm": True}, "simba's networks are normalised as they are"),
     ],
 )
 def test_nonsense_is_refused_early(name: str, settings: dict[str, Any], message: str) -> None:
@@ -156,6 +157,8 @@ def test_settings_of_another_algorithm_are_refused() -> None:
     [
         ("d4pg", {}, {"v_max": 50.0}),
         ("d4pg", {}, {"atoms": 51}),
+        ("d4pg", {}, {"critic_norm": True}),
+        ("d4pg", {"critic_norm": True}, {}),
         ("tqc", {}, {"critics": 4}),
         ("tqc", {}, {"quantiles": 24}),
         ("redq", {}, {"critics": 9}),
@@ -183,6 +186,7 @@ def test_defaults_are_the_papers_but_for_the_action_penalty() -> None:
     assert dataclasses.asdict(td3) == {
         "hidden": (400, 300),
         "final_bound": 3e-3,
+        "critic_norm": False,
         "actor_lr": 3e-4,
         "critic_lr": 3e-4,
         "tau": 0.005,
