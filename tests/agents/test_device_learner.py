@@ -250,14 +250,21 @@ def test_what_it_hears_from_the_device_tells_losses_and_ages(replay: MemoryRepla
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["td3", "d4pg", *(pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS if name not in ("td3", "d4pg"))],
+    ("name", "settings"),
+    [
+        ("td3", {}),
+        ("d4pg", {}),
+        ("d4pg", {"critic_norm": True}),
+        *(pytest.param(name, {}, marks=pytest.mark.slow) for name in CONFIGS if name not in ("td3", "d4pg")),
+    ],
 )
-def test_an_update_can_be_traced_whole(replay: MemoryReplay, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_can_be_traced_whole(
+    replay: MemoryReplay, name: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a compiler has to: what it makes of it is run here as it is, and gives the same."""
     collect(replay, 20)
-    plain = learner(DeviceLearner, filled(replay), name)
-    traced = learner(DeviceLearner, filled(replay), name)
+    plain = learner(DeviceLearner, filled(replay), name, **settings)
+    traced = learner(DeviceLearner, filled(replay), name, **settings)
     assert isinstance(traced, DeviceLearner)
     traced.algorithm._by_hand = None
     pieces = [(traced, "_batch"), *((traced.algorithm, name) for name in ("_target", "_judged", "_climbed"))]
@@ -305,11 +312,13 @@ def test_a_ring_of_another_precision_keeps_it_on_the_device() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["td3", "d4pg", "redq"])
-def test_compiled_updates_are_those_that_are_not(replay: MemoryReplay, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "settings"), [("td3", {}), ("d4pg", {}), ("d4pg", {"critic_norm": True}), ("redq", {})]
+)
+def test_compiled_updates_are_those_that_are_not(replay: MemoryReplay, name: str, settings: dict[str, Any]) -> None:
     collect(replay, 20)
-    plain = learner(DeviceLearner, filled(replay), name)
-    same = learner(DeviceLearner, filled(replay), name)
+    plain = learner(DeviceLearner, filled(replay), name, **settings)
+    same = learner(DeviceLearner, filled(replay), name, **settings)
     assert isinstance(same.algorithm, ActorCritic)
     assert isinstance(same.mirror, Mirror)
     compiled = DeviceLearner(same.config, same.algorithm, same.mirror, same._contract, compiled=True)
