@@ -11,6 +11,7 @@
     demonstrate  motions, or a policy's episodes, as a run for others to learn from
     branch     a run's first version: the networks of another run's version
     clone      a run's first version: an actor that does what is demonstrated
+    improve-start  a faster start for a policy's file, by search
     watch      show a walk, as a video or in the browser
     replay     what is stored: summary, episodes, export, import, prune, verify, spool
 
@@ -43,6 +44,7 @@ from agents.policy import PolicyMismatch
 from agents.policy_export import ExportFailed
 from agents.replay.contract import ReplayUnavailable
 from agents.replay_commands import add_replay
+from agents.search.command import add_search
 from agents.stopping import stop_on_signals
 from agents.telemetry import set_up_logging
 from agents.watch.command import add_watch
@@ -99,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add_published(commands)
     add_stored(commands)
     add_imitation(commands)
+    add_search(commands)
     add_watch(commands)
     add_replay(commands)
     return parser

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.ddpg.schedule import Schedule
 from agents.networks import Actor
 
 Float32 = NDArray[np.float32]
@@ -41,6 +42,8 @@ class FitConfig:
     updates: int = 3000
     batch_size: int = 256
     lr: float = 1e-3
+    final: float = 1.0
+    """What is left of the rate in the end; it falls like half a cosine."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -49,6 +52,8 @@ class FitConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 < self.lr < 1:
             raise ValueError(f"lr={self.lr} must be between 0 and 1, e.g. 0.001")
+        if not 0 < self.final <= 1:
+            raise ValueError(f"final={self.final} must be above 0 and at most 1, which keeps the rate as it is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ def fit(
         )
     generator = np.random.default_rng(config.seed)
     adam = torch.optim.Adam(network.parameters(), lr=config.lr)
+    falling = Schedule(decay="cosine", decay_updates=config.updates, final=config.final)
     best, kept = math.inf, copy.deepcopy(network.state_dict())
     curve: list[Point] = []
     losses: list[float] = []
@@ -113,6 +119,8 @@ def fit(
         loss = _loss(network, batch)
         adam.zero_grad()
         torch.autograd.backward(loss)
+        for group in adam.param_groups:
+            group["lr"] = config.lr * falling.factor(update - 1)
         adam.step()
         losses.append(float(loss.detach()))
         if update % _LOOK_EVERY == 0 or update == config.updates:
