@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.stopping import StopFlag
 
-SECONDS, GENERATIONS, UPDATES, EPISODES = 1.0, 300, 20_000, 50
+SECONDS, GENERATIONS, UPDATES, EPISODES = 1.0, 300, 8_000, 50
 
 
 def improve_start(options: argparse.Namespace, stop: StopFlag) -> None:
@@ -74,7 +74,7 @@ def add_search(commands: Any) -> None:
         "--generations", type=int, default=GENERATIONS, metavar="N", help="of the search (default: %(default)s)"
     )
     added.add_argument(
-        "--updates", type=int, default=UPDATES, metavar="N", help="of the policy that is fitted (default: %(default)s)"
+        "--updates", type=int, default=UPDATES, metavar="N", help="of each of three fits (default: %(default)s)"
     )
     added.add_argument(
         "--episodes", type=int, default=EPISODES, metavar="N", help="of each score that decides (default: %(default)s)"

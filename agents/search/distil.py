@@ -1,14 +1,15 @@
 """A policy that does by itself what another one does with offsets to its first decisions.
 
 Least squares on three kinds of decisions: those of the led start, which are the same in every episode; those near it,
-from starts that are disturbed, so that it comes back to the start that was found (as DART, Laskey et al., arXiv
-1703.09327); and those after it, in which the policy is to stay what it was.
+from starts that are disturbed, so that it comes back to the start that was found (DART, Laskey et al., arXiv
+1703.09327); and those after it, in which the policy is to stay what it was. Then the new policy plays itself, what it
+should have done where it came to is added, and the fit goes on (DAgger, Ross et al., arXiv 1011.0686).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.imitation.regression import FitConfig, Fitted, Pairs, Point, fit
+from agents.networks import Actor
+from agents.normalisation import Normaliser
 from agents.policy import Policy
-from agents.search.offsets import Disturb, Float32, play
+from agents.search.offsets import Does, Float32, play
 from agents.search.start import FoundStart, scored_config
 from environment.seeds import drawn_seed
 from environment.vector import ONLY_WHEN_ASKED, ProstheticsVectorEnv
@@ -31,19 +34,24 @@ class DistilConfig:
     """What is shown, and how long it is learned."""
 
     episodes: int = 64
-    """Whole ones; their decisions after the start."""
+    """Whole ones in every round: led in the first, the new policy's own in those after it."""
     disturbed: int = 96
     """Starts."""
     disturbances: tuple[float, ...] = (0.01, 0.03, 0.06, 0.1)
     """Standard deviations of what is added to actions in disturbed starts, in turn."""
+    rounds: int = 3
+    """Of playing and fitting."""
     shares: tuple[float, float, float] = (0.25, 0.25, 0.5)
     """Of a batch: the led start, near it, after it."""
     bodies: int = 32
     """Simulated at once."""
     fit: FitConfig
+    """Of every round."""
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds={self.rounds} must be at least 1")
         for name in ("episodes", "disturbed", "bodies"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 2: some of each are held out")
@@ -66,23 +74,41 @@ def distil(
 
     Raises: ValueError, FloatingPointError.
     """
-    led = len(found.offsets)
+    led, actor = len(found.offsets), copy.deepcopy(policy.actor).requires_grad_(True)
+
+    def learned(near: _Shown, whole: _Shown) -> tuple[Policy, Fitted]:
+        kinds = (whole.where(whole.number < led), near, whole.where(whole.number >= led))
+        fitted = _fit(actor, policy.normaliser, kinds, config, tell, stop)
+        return Policy(actor, policy.normaliser, policy.contract, version=policy.version), fitted
+
     with closing(_environment(policy, config, threads)) as environment:
-        whole = _shown(environment, policy, found, config.episodes, config, None)
-        near = _shown(environment, policy, found, config.disturbed, config, led + _AFTER)
-    kinds = (whole.where(whole.number < led), near, whole.where(whole.number >= led))
-    if not len(kinds[-1].seen):
-        raise ValueError("every episode is over before its start is; needed a policy that goes on after it")
+        show = _Show(environment, policy, found, config, np.random.default_rng(config.seed))
+        near, whole = show.disturbed(led + _AFTER), show.episodes(None)
+        if whole.number.max() < led:
+            raise ValueError("every episode is over before its start is; needed a policy that goes on after it")
+        student, fitted = learned(near, whole)
+        for _ in range(1, config.rounds):
+            if stop():
+                break
+            whole = whole.with_(show.episodes(student))
+            student, fitted = learned(near, whole)
+    return student, fitted
+
+
+def _fit(
+    actor: Actor,
+    normaliser: Normaliser,
+    kinds: Sequence[_Shown],
+    config: DistilConfig,
+    tell: Callable[[Point], None],
+    stop: Callable[[], bool],
+) -> Fitted:
+    """Fits `actor` to what is shown, every kind by its share."""
     rows = round(max(len(kind.seen) / share for kind, share in zip(kinds, config.shares, strict=True)))
     shown = [kind.repeated(round(rows * share)) for kind, share in zip(kinds, config.shares, strict=True)]
-    pairs = Pairs(
-        policy.normaliser(np.concatenate([kind.seen for kind in shown])),
-        np.concatenate([kind.action for kind in shown]),
-    )
-    away = np.concatenate([kind.held_out for kind in shown])
-    actor = copy.deepcopy(policy.actor).requires_grad_(True)
-    fitted = fit(actor, pairs[~away], pairs[away], config.fit, tell, stop)
-    return Policy(actor, policy.normaliser, policy.contract, version=policy.version), fitted
+    together = shown[0].with_(*shown[1:])
+    pairs = Pairs(normaliser(together.seen), together.action)
+    return fit(actor, pairs[~together.held_out], pairs[together.held_out], config.fit, tell, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,44 +130,53 @@ class _Shown:
         places = np.arange(rows) % len(self.seen)
         return _Shown(self.seen[places], self.action[places], self.number[places], self.held_out[places])
 
+    def with_(self, *others: _Shown) -> _Shown:
+        """These rows, then those of the others."""
+        all_of_them = (self, *others)
+        return _Shown(
+            np.concatenate([one.seen for one in all_of_them]),
+            np.concatenate([one.action for one in all_of_them]),
+            np.concatenate([one.number for one in all_of_them]),
+            np.concatenate([one.held_out for one in all_of_them]),
+        )
+
 
 def _environment(policy: Policy, config: DistilConfig, threads: int) -> ProstheticsVectorEnv:
     return ProstheticsVectorEnv(scored_config(policy), config.bodies, threads=threads, autoreset_mode=ONLY_WHEN_ASKED)
 
 
-def _shown(
-    environment: ProstheticsVectorEnv,
-    policy: Policy,
-    found: FoundStart,
-    episodes: int,
-    config: DistilConfig,
-    decisions: int | None,
-) -> _Shown:
-    """Decisions of so many episodes; disturbed ones, where a number of `decisions` is given."""
-    generator = np.random.default_rng([config.seed, 0 if decisions is None else 1])
-    parts: list[_Shown] = []
-    for group in range(0, episodes, config.bodies):
-        playing = min(config.bodies, episodes - group)
-        seeds = [drawn_seed(generator) for _ in range(config.bodies)]
-        held_out = (group + np.arange(config.bodies)) % 10 == 0
-        disturb = None if decisions is None else _disturb(group + np.arange(config.bodies), config, generator)
-        for decided in play(environment, policy, seeds, found.offsets, decisions, disturb):
-            rows = np.flatnonzero(decided.playing[:playing])
-            number = np.full(len(rows), decided.number)
-            parts.append(_Shown(decided.seen[rows], decided.action[rows], number, held_out[rows]))
-    return _Shown(
-        np.concatenate([part.seen for part in parts]),
-        np.concatenate([part.action for part in parts]),
-        np.concatenate([part.number for part in parts]),
-        np.concatenate([part.held_out for part in parts]),
-    )
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """Plays episodes and tells what was to be done in them."""
 
+    environment: ProstheticsVectorEnv
+    policy: Policy
+    found: FoundStart
+    config: DistilConfig
+    generator: np.random.Generator
 
-def _disturb(episodes: NDArray[np.int64], config: DistilConfig, generator: np.random.Generator) -> Disturb:
-    sizes = np.array(config.disturbances)[episodes % len(config.disturbances), None]
+    def disturbed(self, decisions: int) -> _Shown:
+        """Starts of so many decisions in which something else is done."""
+        config = self.config
+        sizes = np.array(config.disturbances)[np.arange(config.bodies) % len(config.disturbances), None]
 
-    def disturb(actions: Float32) -> Float32:
-        noise = sizes * generator.standard_normal(actions.shape)
-        return np.clip(actions + noise, -1.0, 1.0).astype(np.float32)
+        def does(_: Float32, action: Float32) -> Float32:
+            noise = sizes * self.generator.standard_normal(action.shape)
+            return np.clip(action + noise, -1.0, 1.0).astype(np.float32)
 
-    return disturb
+        return self._shown(config.disturbed, decisions, does)
+
+    def episodes(self, student: Policy | None) -> _Shown:
+        """Whole ones, in which the student acts; None: what it is to learn is done."""
+        return self._shown(self.config.episodes, None, None if student is None else lambda seen, _: student(seen))
+
+    def _shown(self, episodes: int, decisions: int | None, does: Does | None) -> _Shown:
+        bodies, parts = self.config.bodies, list[_Shown]()
+        for group in range(0, episodes, bodies):
+            seeds = [drawn_seed(self.generator) for _ in range(bodies)]
+            held_out = (group + np.arange(bodies)) % 10 == 0
+            for decided in play(self.environment, self.policy, seeds, self.found.offsets, decisions, does):
+                rows = np.flatnonzero(decided.playing[: episodes - group])
+                number = np.full(len(rows), decided.number)
+                parts.append(_Shown(decided.seen[rows], decided.action[rows], number, held_out[rows]))
+        return parts[0].with_(*parts[1:])

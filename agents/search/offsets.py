@@ -13,8 +13,8 @@ from environment.vector import ProstheticsVectorEnv
 
 Array = NDArray[np.floating]
 Float32 = NDArray[np.float32]
-Disturb = Callable[[Float32], Float32]
-"""Actions (N, M) -> what is done in their place."""
+Does = Callable[[Float32, Float32], Float32]
+"""What is seen (N, O) and what was to be done (N, M) -> what is done in its place (N, M)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Decided:
     seen: Float32
     """(N, O) not normalised."""
     action: Float32
-    """(N, M) in [-1, 1]: the policy's with its offset, before anything disturbs it."""
+    """(N, M) in [-1, 1]: the policy's with its offset, whatever was done in its place."""
     rewards: NDArray[np.float64]
     """(N,) of its control steps; 0 where the episode was over before."""
     playing: NDArray[np.bool_]
@@ -39,7 +39,7 @@ def play(
     seeds: Sequence[int],
     offsets: Array,
     decisions: int | None = None,
-    disturb: Disturb | None = None,
+    does: Does | None = None,
 ) -> Iterator[Decided]:
     """Plays one episode in every body, until all are over or so many decisions were made.
 
@@ -47,7 +47,7 @@ def play(
         environment: In which episodes are started only when asked (`ONLY_WHEN_ASKED`).
         seeds: (N,)
         offsets: (N, K, M), or (K, M) for all alike; added to the policy's first K actions.
-        disturb: Changes what is done. What is told is what was to be done.
+        does: What is done; what is told is what was to be done.
     """
     observations, _ = environment.reset(seed=list(seeds))
     playing, number = np.ones(environment.num_envs, np.bool_), 0
@@ -55,7 +55,7 @@ def play(
         action = policy(observations)
         if number < offsets.shape[-2]:
             action = np.clip(action + offsets[..., number, :], -1.0, 1.0).astype(np.float32)
-        done = action if disturb is None else disturb(action)
+        done = action if does is None else does(observations, action)
         seen, before = observations, playing
         observations, rewards, terminated, truncated, _ = environment.step(done)
         yield Decided(number, seen, action, np.where(before, rewards, 0.0), before)

@@ -27,7 +27,9 @@ from environment.vector import ONLY_WHEN_ASKED, ProstheticsVectorEnv
 from tests.bodied import body_policy
 
 SHORT = StartConfig(led_s=0.2, after_s=0.4, evolution=EvolutionConfig(generations=8, pairs=7))
-QUICK = DistilConfig(episodes=4, disturbed=8, bodies=8, fit=FitConfig(updates=400, batch_size=256, lr=3e-3, final=0.01))
+QUICK = DistilConfig(
+    episodes=4, disturbed=8, bodies=8, rounds=2, fit=FitConfig(updates=400, batch_size=256, lr=3e-3, final=0.01)
+)
 
 
 @pytest.fixture
@@ -67,10 +69,10 @@ def test_offsets_lead_the_first_decisions_and_no_others(policy: Policy, three_bo
     assert not np.allclose(third.seen[0], third.seen[1])
 
 
-def test_a_disturbance_changes_what_is_done_and_not_what_is_told(
+def test_what_is_told_is_what_was_to_be_done_whatever_is_done(
     policy: Policy, three_bodies: ProstheticsVectorEnv
 ) -> None:
-    first, second = play(three_bodies, policy, [1] * 3, np.zeros((1, 19)), 2, lambda action: -action)
+    first, second = play(three_bodies, policy, [1] * 3, np.zeros((1, 19)), 2, lambda _, action: -action)
     np.testing.assert_allclose(first.action, policy(first.seen), atol=1e-6)
     undisturbed = list(play(three_bodies, policy, [1] * 3, np.zeros((1, 19)), 2))
     assert not np.allclose(second.seen, undisturbed[1].seen)
@@ -152,7 +154,7 @@ def test_a_start_goes_no_further_than_targets_stay() -> None:
         StartConfig(led_s=2.0, after_s=0.5)
 
 
-@pytest.mark.parametrize("wrong", [{"episodes": 1}, {"disturbances": ()}, {"shares": (0.5, 0.5, 0.5)}])
+@pytest.mark.parametrize("wrong", [{"episodes": 1}, {"rounds": 0}, {"disturbances": ()}, {"shares": (0.5, 0.5, 0.5)}])
 def test_nonsense_to_distil_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(QUICK, **wrong)  # type: ignore[arg-type]
