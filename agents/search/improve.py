@@ -33,7 +33,7 @@ class Standing:
 
     def text(self) -> str:
         """For people."""
-        return f"{self.mean:,.1f} ± {self.spread:.1f}, {self.fall_rate:.0%} fell ({self.physics})"
+        return f"{self.mean:,.1f} ± {self.spread:.1f}, {self.fall_rate:.1%} fell ({self.physics})"
 
 
 @dataclass(frozen=True, slots=True)

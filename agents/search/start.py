@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.official.rules import AS_OSIM_RL, BatchPolicy, body_of, check_fits, environment_of, on_native
+from agents.policy import Policy
 from agents.search.evolution import Evolution, EvolutionConfig
 from agents.search.offsets import play
 from environment.config import EnvironmentConfig
@@ -36,9 +37,14 @@ class StartConfig:
     """Decisions before it have offsets."""
     after_s: float = 1.2
     """Of what comes then, which counts too: a start has to lead somewhere."""
+    apart_points: float = 10.0
+    """What it costs to be elsewhere at the end than without offsets, by a standard deviation in every number that is
+    seen: the policy knows what comes then in its own stride."""
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
 
     def __post_init__(self) -> None:
+        if not self.apart_points >= 0:
+            raise ValueError(f"apart_points={self.apart_points:g} must be at least 0")
         if not self.led_s > 0 or not self.after_s >= 0 or self.judged_s > _ALIKE_S:
             raise ValueError(
                 f"led_s={self.led_s:g} must be above 0, after_s={self.after_s:g} at least 0, and together at most "
@@ -53,7 +59,7 @@ class StartConfig:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Of the search's curve: points lost until `judged_s`, of the most that can be earned."""
+    """Of the search's curve: points lost until `judged_s` of the most that can be earned, and for being apart then."""
 
     generation: int
     lost: float
@@ -71,7 +77,7 @@ class FoundStart:
     lost_before: float
     """Points lost until `judged_s` by the policy itself."""
     lost: float
-    """With the offsets."""
+    """With the offsets, and what it costs to be apart."""
 
 
 def scored_config(policy: BatchPolicy) -> EnvironmentConfig:
@@ -92,7 +98,7 @@ def held_steps(policy: BatchPolicy) -> int:
 
 
 def search_start(
-    policy: BatchPolicy,
+    policy: Policy,
     config: StartConfig,
     *,
     threads: int = 1,
@@ -109,23 +115,31 @@ def search_start(
     bodies = 2 * config.evolution.pairs + 1
     with closing(ProstheticsVectorEnv(scored, bodies, threads=threads, autoreset_mode=ONLY_WHEN_ASKED)) as environment:
         check_fits(policy.contract, environment)
-        muscles = len(environment.physics.muscles)
-        most = _LARGEST_REWARD * judged * held
-        evolution = Evolution((led, muscles), _LARGEST, config.evolution)
-        best, lost_before, least = evolution.mean, np.inf, np.inf
+        evolution = Evolution((led, len(environment.physics.muscles)), _LARGEST, config.evolution)
+        own, own_ends = _lost(environment, policy, evolution.mean, judged)
+        best, least = evolution.mean, float(own[0])
         for generation in range(config.evolution.generations + 1):
             mean = evolution.mean
-            offsets = np.concatenate([mean[None], evolution.ask()])
-            returns = np.zeros(bodies)
-            for decided in play(environment, policy, [_SEED] * bodies, offsets, judged):
-                returns += decided.rewards
-            lost = float(most - returns[0])
-            if generation == 0:
-                lost_before = lost
-            if lost < least:
-                best, least = mean, lost
-            tell(Point(generation, lost, least))
+            lost, ends = _lost(environment, policy, np.concatenate([mean[None], evolution.ask()]), judged)
+            lost += config.apart_points * np.square(ends - own_ends).mean(axis=1)
+            if lost[0] < least:
+                best, least = mean, float(lost[0])
+            tell(Point(generation, float(lost[0]), least))
             if stop():
                 break
-            evolution.tell(returns[1:])
-    return FoundStart(best, lost_before, least)
+            evolution.tell(-lost[1:])
+    return FoundStart(best, float(own[0]), least)
+
+
+def _lost(
+    environment: ProstheticsVectorEnv, policy: Policy, offsets: Float64, decisions: int
+) -> tuple[Float64, NDArray[np.float32]]:
+    """(N,) points of those that can be earned in so many decisions; (N, O) what is seen at the last one, normalised.
+
+    Args:
+        offsets: As `play` takes them.
+    """
+    played = list(play(environment, policy, [_SEED] * environment.num_envs, offsets, decisions))
+    most = _LARGEST_REWARD * decisions * held_steps(policy)
+    lost: Float64 = most - np.sum([decided.rewards for decided in played], axis=0)
+    return lost, policy.normaliser(played[-1].seen)

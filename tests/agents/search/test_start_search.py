@@ -26,7 +26,7 @@ from environment.targets import poisson_changes
 from environment.vector import ONLY_WHEN_ASKED, ProstheticsVectorEnv
 from tests.bodied import body_policy
 
-SHORT = StartConfig(led_s=0.2, after_s=0.4, evolution=EvolutionConfig(generations=8, pairs=7))
+SHORT = StartConfig(led_s=0.2, after_s=0.4, apart_points=0.0, evolution=EvolutionConfig(generations=8, pairs=7))
 QUICK = DistilConfig(
     episodes=4, disturbed=8, bodies=8, rounds=2, fit=FitConfig(updates=400, batch_size=256, lr=3e-3, final=0.01)
 )
@@ -114,6 +114,23 @@ def test_what_a_search_says_of_its_offsets_is_what_they_earn(
     for offsets, lost in ((found.offsets, found.lost), (np.zeros((5, 19)), found.lost_before)):
         earned = returns(list(play(three_bodies, policy, [_SEED] * 3, offsets, decisions)))
         np.testing.assert_allclose(10.0 * 4 * decisions - earned, lost, atol=1e-3)
+
+
+def test_what_it_costs_to_be_apart_leads_back_to_the_policys_own_stride(
+    policy: Policy, three_bodies: ProstheticsVectorEnv
+) -> None:
+    def apart(offsets: np.ndarray) -> float:
+        """At the last of 15 decisions, in standard deviations."""
+        last, own = (
+            policy.normaliser(list(play(three_bodies, policy, [_SEED] * 3, one, 15))[-1].seen[0])
+            for one in (offsets, np.zeros((5, 19)))
+        )
+        return float(np.square(last - own).mean())
+
+    free = search_start(policy, SHORT)
+    bound = search_start(policy, replace(SHORT, apart_points=1000.0))
+    assert apart(bound.offsets) < 0.5 * apart(free.offsets)
+    assert free.lost < bound.lost <= bound.lost_before
 
 
 def test_a_search_that_is_stopped_at_once_leaves_the_policy_as_it_is(policy: Policy) -> None:
