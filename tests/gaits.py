@@ -1,8 +1,8 @@
 """A gait of the project's own: what a policy does on the native engine, as people have it in a file.
 
-The policy is a former one of the box, version 316 of the run `walk1` (docs/results-before.md): tests know what it does, and
-the one in the box may become another at any time. The walk is kept in a file, too: after two seconds processors differ
-in it as much as seeds do, and not every walk has a stride and a half that comes back.
+The policy is a former one of the box, version 316 of the run `walk1` (docs/results-before.md): tests know what it does,
+and the one in the box may become another at any time. The walk is kept in a file, too: after two seconds processors
+differ in it as much as seeds do, and not every walk has a stride and a half that comes back.
 """
 
 from __future__ import annotations

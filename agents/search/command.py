@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.stopping import StopFlag
 
-SECONDS, GENERATIONS, UPDATES, EPISODES = 1.0, 300, 8_000, 50
+SECONDS, GENERATIONS, UPDATES, EPISODES = 1.0, 300, 8_000, 200
 
 
 def improve_start(options: argparse.Namespace, stop: StopFlag) -> None:
