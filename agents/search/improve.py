@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from agents.baselines import Score
 from agents.evaluator import Stopped
 from agents.official.native import score_natively
 from agents.official.rules import ACCURATE, AS_OSIM_RL, body_of
@@ -20,20 +19,8 @@ _STEPS = 100
 """Points of a curve between two lines of progress."""
 SETTINGS = (AS_OSIM_RL, ACCURATE)
 """Both have to find the new policy better: one alone can be lived on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Of a policy by one integration, on the seeds that choose."""
-
-    physics: str
-    mean: float
-    spread: float
-    fall_rate: float
-
-    def text(self) -> str:
-        """For people."""
-        return f"{self.mean:,.1f} ± {self.spread:.1f}, {self.fall_rate:.1%} fell ({self.physics})"
+Scores = Mapping[str, Score]
+"""By the name of the integration, on the seeds that choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +29,13 @@ class Improved:
 
     policy: Policy
     found: FoundStart
-    before: Sequence[Standing]
-    after: Sequence[Standing]
+    before: Scores
+    after: Scores
 
     @property
     def better(self) -> bool:
         """On both integrations: more points, and no more falls."""
-        pairs = zip(self.before, self.after, strict=True)
+        pairs = [(old, self.after[physics]) for physics, old in self.before.items()]
         return all(new.mean > old.mean and new.fall_rate <= old.fall_rate for old, new in pairs)
 
     def facts(self) -> Mapping[str, Any]:
@@ -56,8 +43,8 @@ class Improved:
         return {
             "led_decisions": len(self.found.offsets),
             "lost_in_the_start": {"before": self.found.lost_before, "searched": self.found.lost},
-            "before": [asdict(one) for one in self.before],
-            "after": [asdict(one) for one in self.after],
+            "before": {physics: score.facts() for physics, score in self.before.items()},
+            "after": {physics: score.facts() for physics, score in self.after.items()},
         }
 
 
@@ -75,8 +62,8 @@ def improve_start(
 
     Raises: Stopped when told to before the scores are whole; PolicyMismatch, ValueError, FloatingPointError.
     """
-    before = _standings(policy, episodes, threads, stop)
-    tell("before: " + "; ".join(one.text() for one in before))
+    before = _scores(policy, episodes, threads, stop)
+    tell(f"before: {_text(before)}")
 
     def searched(point: Point) -> None:
         if point.generation % _STEPS == 0:
@@ -88,21 +75,32 @@ def improve_start(
     improved, fitted = distil(policy, found, distilling, threads=threads, stop=stop)
     _go_on(stop)
     tell(f"distilled: {fitted.text()}")
-    after = _standings(improved, episodes, threads, stop)
-    tell("after: " + "; ".join(one.text() for one in after))
+    after = _scores(improved, episodes, threads, stop)
+    tell(f"after: {_text(after)}")
     return Improved(improved, found, before, after)
 
 
-def _standings(policy: Policy, episodes: int, threads: int, stop: Callable[[], bool]) -> list[Standing]:
+def _scores(policy: Policy, episodes: int, threads: int, stop: Callable[[], bool]) -> Scores:
     task, seeds = f"{body_of(policy.contract)}-round2", for_selection(episodes)
-    found = []
+    found: dict[str, Score] = {}
     for settings in SETTINGS:
-        scores = score_natively(policy, seeds, task, settings, threads=threads, stop=stop)
+        played = score_natively(policy, seeds, task, settings, threads=threads, stop=stop)
         _go_on(stop)
-        returns = [score.episode_return for score in scores]
-        falls = float(np.mean([score.fell for score in scores]))
-        found.append(Standing(settings.name, float(np.mean(returns)), float(np.std(returns)), falls))
+        found[settings.name] = Score(
+            seeds,
+            tuple(one.episode_return for one in played),
+            tuple(one.length for one in played),
+            tuple(one.fell for one in played),
+        )
     return found
+
+
+def _text(scores: Scores) -> str:
+    # To a tenth: what is gained is a few points, and one episode of 200 is half a percent.
+    return "; ".join(
+        f"{score.mean:,.1f} ± {score.spread:.1f}, {score.fall_rate:.1%} fell ({physics})"
+        for physics, score in scores.items()
+    )
 
 
 def _go_on(stop: Callable[[], bool]) -> None:

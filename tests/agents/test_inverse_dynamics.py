@@ -104,6 +104,19 @@ def test_the_weights_that_did_best_on_what_was_held_out_are_kept() -> None:
     assert fitted.error == pytest.approx(np.sqrt(min(held)))
 
 
+def test_a_rate_that_falls_ends_closer_to_what_can_be_fitted() -> None:
+    generator = np.random.default_rng(0)
+    seen = generator.uniform(-1, 1, (1000, 6)).astype(np.float32)
+    wanted = 0.5 * seen[:, :2]
+    noise = generator.normal(0, 0.3, wanted.shape).astype(np.float32)
+    ends = {}
+    for final in (1.0, 0.001):
+        network = Actor(6, 2, (8,), generator=torch.Generator().manual_seed(0))
+        config = FitConfig(updates=400, batch_size=16, lr=0.03, final=final)
+        ends[final] = fit(network, Pairs(seen, wanted + noise), Pairs(seen, wanted), config).curve[-1].held_out
+    assert ends[0.001] < 0.5 * ends[1.0]
+
+
 def test_nothing_to_learn_from_is_refused() -> None:
     pairs = Pairs(np.zeros((3, 6), np.float32), np.zeros((3, 2), np.float32))
     with pytest.raises(ValueError, match="3 actions to fit and 0 to hold out"):
@@ -112,3 +125,5 @@ def test_nothing_to_learn_from_is_refused() -> None:
         led([], HELD)
     with pytest.raises(ValueError, match=r"lr=2 must be"):
         FitConfig(lr=2)
+    with pytest.raises(ValueError, match=r"final=0 must be"):
+        FitConfig(final=0)

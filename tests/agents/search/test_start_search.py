@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from agents.__main__ import main
+from agents.baselines import Score
 from agents.evaluator import Stopped
 from agents.imitation.regression import FitConfig
 from agents.official.native import score_natively
-from agents.official.rules import AS_OSIM_RL
+from agents.official.rules import ACCURATE, AS_OSIM_RL
 from agents.policy import Policy
 from agents.policy_file import policy_bytes, read_policy
 from agents.search.distil import DistilConfig, distil
 from agents.search.evolution import EvolutionConfig
-from agents.search.improve import Improved, Standing, improve_start
+from agents.search.improve import Improved, improve_start
 from agents.search.offsets import Decided, play
 from agents.search.start import _SEED, FoundStart, Point, StartConfig, scored_config, search_start
 from environment.targets import poisson_changes
@@ -52,8 +54,8 @@ def returns(decided: Sequence[Decided]) -> NDArray[np.float64]:
 def test_without_offsets_episodes_are_those_that_are_scored(policy: Policy, three_bodies: ProstheticsVectorEnv) -> None:
     seeds = (1001, 1002, 1003)
     played = list(play(three_bodies, policy, seeds, np.zeros((5, 19))))
-    scores = score_natively(policy, seeds, settings=AS_OSIM_RL)
-    np.testing.assert_allclose(returns(played), [score.episode_return for score in scores], rtol=1e-6)
+    scored = score_natively(policy, seeds, settings=AS_OSIM_RL)
+    np.testing.assert_allclose(returns(played), [score.episode_return for score in scored], rtol=1e-6)
 
 
 def test_offsets_lead_the_first_decisions_and_no_others(policy: Policy, three_bodies: ProstheticsVectorEnv) -> None:
@@ -172,38 +174,42 @@ def test_a_start_goes_no_further_than_targets_stay() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"episodes": 1}, {"rounds": 0}, {"disturbances": ()}, {"shares": (0.5, 0.5, 0.5)}])
-def test_nonsense_to_distil_is_refused(wrong: dict[str, object]) -> None:
+def test_nonsense_to_distil_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        replace(QUICK, **wrong)  # type: ignore[arg-type]
+        replace(QUICK, **wrong)
 
 
-def standings(*means_and_falls: tuple[float, float]) -> list[Standing]:
-    return [Standing("native", mean, 20.0, falls) for mean, falls in means_and_falls]
+def scores(*means_and_falls: tuple[float, int]) -> dict[str, Score]:
+    """Of a hundred episodes on each of two integrations."""
+    return {
+        name: Score(tuple(range(100)), (mean,) * 100, (1000,) * 100, (True,) * falls + (False,) * (100 - falls))
+        for name, (mean, falls) in zip(("one", "another"), means_and_falls, strict=True)
+    }
 
 
 @pytest.mark.parametrize(
     ("after", "better"),
     [
-        ([(9_921.0, 0.02), (9_921.0, 0.0)], True),
-        ([(9_921.0, 0.02), (9_919.0, 0.0)], False),
-        ([(9_921.0, 0.04), (9_921.0, 0.0)], False),
-        ([(9_920.0, 0.0), (9_921.0, 0.0)], False),
+        ([(9_921.0, 2), (9_921.0, 0)], True),
+        ([(9_921.0, 2), (9_919.0, 0)], False),
+        ([(9_921.0, 3), (9_921.0, 0)], False),
+        ([(9_920.0, 0), (9_921.0, 0)], False),
     ],
 )
 def test_better_is_more_points_and_no_more_falls_on_both_integrations(
-    policy: Policy, after: list[tuple[float, float]], better: bool
+    policy: Policy, after: list[tuple[float, int]], better: bool
 ) -> None:
-    before = standings((9_920.0, 0.02), (9_920.0, 0.0))
+    before = scores((9_920.0, 2), (9_920.0, 0))
     found = FoundStart(np.zeros((5, 19)), 44.0, 34.0)
-    assert Improved(policy, found, before, standings(*after)).better is better
+    assert Improved(policy, found, before, scores(*after)).better is better
 
 
 def test_from_the_search_to_the_scores_it_tells_what_it_does(policy: Policy) -> None:
     told: list[str] = []
     improved = improve_start(policy, SHORT, QUICK, episodes=3, threads=1, tell=told.append, stop=lambda: False)
     assert [line.partition(":")[0] for line in told] == ["before", "generation 0", "searched", "distilled", "after"]
-    assert [one.physics for one in improved.after] == [one.physics for one in improved.before]
-    assert improved.before[0].mean == pytest.approx(
+    assert list(improved.after) == list(improved.before)
+    assert improved.before[AS_OSIM_RL.name].mean == pytest.approx(
         np.mean([score.episode_return for score in score_natively(policy, (2001, 2002, 2003), settings=AS_OSIM_RL)])
     )
     assert improved.facts()["lost_in_the_start"]["searched"] == improved.found.lost
@@ -231,11 +237,11 @@ def test_the_command_writes_a_better_policy_with_what_made_it(
     assert provenance["run"] == "walk"
     facts = provenance["improved_start"]
     assert facts["search"]["evolution"]["generations"] == 10
-    for before, after, settings in zip(facts["before"], facts["after"], ("RungeKuttaMerson", "Bogacki"), strict=True):
-        assert settings in after["physics"]
-        assert after["mean"] > before["mean"]
-    scores = score_natively(written, (2001, 2002), settings=AS_OSIM_RL)
-    assert np.mean([score.episode_return for score in scores]) == pytest.approx(facts["after"][0]["mean"])
+    assert set(facts["before"]) == set(facts["after"]) == {AS_OSIM_RL.name, ACCURATE.name}
+    for physics, after in facts["after"].items():
+        assert after["mean"] > facts["before"][physics]["mean"]
+    again = score_natively(written, (2001, 2002), settings=AS_OSIM_RL)
+    assert [score.episode_return for score in again] == pytest.approx(facts["after"][AS_OSIM_RL.name]["returns"])
 
 
 def test_the_command_writes_nothing_that_is_no_better(
